@@ -1,6 +1,5 @@
 # The functions with which the folders of tests/ and fuzz/ add what they hold.
 include_guard()
-include(GoogleTest)
 
 set(HARDSTOP_TEST_TIMEOUT 120 CACHE STRING "Seconds after which a test that names no TIMEOUT is killed")
 

@@ -1,5 +1,5 @@
-// Stands in for libFuzzer where a build has none: feeds every file of the folders and files named on
-// the command line to the fuzz target once. Anything but a clean return is the finding.
+// Stands in for libFuzzer where a build has none: feeds every file of the folders and files named
+// on the command line to the fuzz target once. Anything but a clean return is the finding.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
