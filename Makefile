@@ -30,7 +30,7 @@ test: setup ## everything that must hold: build, lint, tests, sanitizers, a shor
 
 bench: setup ## measure; writes the tables of README and docs to build/bench/
 	@$(RELEASE) --target hardstop_bench
-	@scripts/bench
+	@build/release/bench/hardstop_bench
 
 fuzz: setup ## fuzz every decoder, FUZZ_SECONDS=60 each
 	@scripts/fuzz $(FUZZ_SECONDS)
