@@ -1,0 +1,127 @@
+// The pure scheduler: which job runs where, who is killed and why, when capacity comes back.
+//
+// Events in (member functions), actions out (effects). No clock, no system call, no thread, no lock, no allocation per
+// job: the caller serialises events and hands in the time. See docs/architecture.md for the state diagrams.
+//
+// Where things are decided:
+//   lanes.cpp     what a worker is given, how deep its lane is, what is taken back from it
+//   growth.cpp    when workers, spares and guardians are started, and when starting them is given up
+//   kill.cpp      cancel, deadline, memory: the one attempt a SIGKILL is bound to
+//   death.cpp     what a dead worker's jobs come to
+//   shutdown.cpp  how a pool ends
+//   scheduler.cpp the way in and out of a job, and the timers
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "schedule/effects.hpp"
+#include "schedule/model.hpp"
+#include "schedule/pool.hpp"
+#include "schedule/timer.hpp"
+
+namespace hardstop::schedule {
+
+enum class cancel_mode : std::uint8_t {
+  ask,    // tell the job, nothing else
+  grace,  // tell it, and kill it when the grace is over
+  kill,   // now
+};
+
+// too_late: it has ended. accepted: it ended just now without having run, or is asked or killed; its ending tells
+// what came of it.
+enum class cancel_answer : std::uint8_t { accepted, too_late };
+
+enum class pending : std::uint8_t { run, cancel };
+
+class scheduler {
+ public:
+  explicit scheduler(effects& world) : world_(world) {}
+
+  scheduler(const scheduler&) = delete;
+  scheduler& operator=(const scheduler&) = delete;
+
+  // --- pools -----------------------------------------------------------------------------------------------------
+
+  void open(pool&, const pool_policy&);
+
+  // False once shut_down() was called or the pool is broken. A job submitted all the same ends at once, not started.
+  static bool accepts(const pool& which) { return which.intake == intake::open; }
+
+  // From now on nothing is accepted. `pending::cancel`: what has not started ends now, not started. At `kill_at` what
+  // runs is killed and what waits ends not started. May be called again to sharpen; nothing is ever softened.
+  void shut_down(pool&, pending, std::optional<instant> kill_at, instant now);
+
+  static pool_picture picture(const pool&);
+
+  // --- guardians -------------------------------------------------------------------------------------------------
+
+  void guardian_up(pool&, instant now);
+  void birth_failed(pool&, std::string_view reason, instant now);
+
+  // Unresponsive or dead: every worker of it is dying, nothing more is dispatched to them.
+  void guardian_lost(pool&, instant now);
+
+  // Nothing of it is left; worker_gone() was called for each of its workers before. A guardian that goes without
+  // notice is taken as lost first.
+  void guardian_gone(pool&, instant now);
+
+  // --- workers ---------------------------------------------------------------------------------------------------
+
+  void worker_ready(worker&, instant now);
+
+  // A complete result of this attempt was read from the worker's lane. False: the attempt cannot finish now, it is
+  // not the one at the front of this lane; nothing has changed, and the caller reports corrupt().
+  bool finished(worker&, ticket, instant now);
+
+  // After a batch of finished(), under the same lock. Measures the job time, refills the lane, moves work to it from
+  // others, retires the worker. `busy`: how long the worker says it worked on the batch, if it says so; a hint, and
+  // better than the time between two drains, which an engine that comes late makes long.
+  void lane_drained(worker&, std::size_t finished_in_batch, instant now,
+                    std::optional<duration> busy = std::nullopt);
+
+  // The lane was read to its end after effects::settle(worker, witness).
+  void settled(worker&, ticket witness, instant now);
+
+  // It wrote what cannot be true: it is killed.
+  void corrupt(worker&, instant now);
+
+  // The tree is confirmed gone, or death.unconfirmed_pid is set. The owner has read the lane to its end before and
+  // handed in what was complete. While the worker is starting this is a failed start.
+  void worker_gone(worker&, const death&, instant now);
+
+  // --- jobs ------------------------------------------------------------------------------------------------------
+
+  // The job's memory is the scheduler's to link until complete(). The first job of a pool brings its guardian to life.
+  void submit(pool&, job&, instant now);
+
+  // Never blocks and never harms another attempt. A queued job, or one that can be taken back from its lane, ends at
+  // once whatever the mode. Calling again may shorten the grace, never lengthen it. Whoever can should hand in what
+  // the lane holds before: a job found finished there costs no worker.
+  cancel_answer cancel(job&, cancel_mode, duration grace, instant now);
+
+  // That very attempt used more memory than it may; harmless for any other.
+  void memory_exceeded(worker&, ticket, instant now);
+
+  // The job's state as of now: a claim that is seen here is remembered.
+  job_state observe(job&, instant now);
+
+  // --- time ------------------------------------------------------------------------------------------------------
+
+  void time_reached(instant now);
+
+  // Of all pools; nothing if there is nothing to wait for.
+  std::optional<instant> next_timer() const { return timers_.earliest(); }
+
+  std::size_t timers_armed() const { return timers_.size(); }
+
+ private:
+  effects& world_;
+  timer_heap timers_;
+  std::uint64_t last_ticket_ = 0;
+  std::uint64_t last_order_ = 0;
+};
+
+}  // namespace hardstop::schedule
