@@ -1,0 +1,119 @@
+// The worker's end of a lane.
+//
+// Who runs it: the loop's thread; report() also by other threads of the process, one at a time.
+// Trust: the client's pages are mapped read-only and believed, but for cheap checks that turn a
+// broken lane into a clean exit. The worker's own pages may be scribbled over by a job at any time:
+// what the worker needs to remember it remembers in its own memory, and what it finds there is
+// checked by the client.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "os/descriptor.hpp"
+#include "os/error.hpp"
+#include "os/mapping.hpp"
+#include "wire/client_words.hpp"
+#include "wire/frame.hpp"
+
+namespace hardstop::wire {
+
+struct lane_layout;
+
+// What a claim found.
+enum class claim_status : std::uint8_t {
+  nothing,  // no frame waits
+  frame,
+  corrupt,  // the frame cannot be true
+};
+
+// A frame that this worker has claimed. The spans are valid until the frame's end is reported.
+struct claimed_frame {
+  claim_status status = claim_status::nothing;
+  wire::ticket ticket = ticket::none;
+  function_id function;
+  std::uint8_t runtime_flags = 0;
+  std::span<const std::byte> payload;  // aligned to 16 bytes
+  std::optional<byte_range> large_payload;
+  std::span<const byte_range> segments;
+};
+
+// One report on its way out; the payload and ranges must fit inline.
+struct outgoing_report {
+  report_kind kind = report_kind::value;
+  wire::ticket ticket = ticket::none;
+  wire::forked forked = forked::no;
+  std::uint8_t runtime_flags = 0;
+  std::optional<captured_output> captured;
+  std::span<const std::byte> payload;
+  std::optional<byte_range> large_payload;
+  std::span<const byte_range> segments;
+};
+
+// What a worker may sleep for; several at once.
+enum class wait_for : std::uint32_t {
+  frames = 1,    // a frame, or the request to exit
+  room = 2,      // in the ring of reports
+  releases = 4,  // of ranges of the result arena
+};
+
+class worker_lane {
+ public:
+  // Maps the memory: the client's pages for reading only. The descriptor is not needed afterwards.
+  static os::result<worker_lane> open(const os::descriptor& memory);
+
+  // Claims the next frame that was not taken back. Everything reported before is visible to the
+  // client by the time the claim is (the order the client relies on).
+  claimed_frame claim();
+
+  // Whether claim() may find something; a load.
+  bool frame_waits() const;
+
+  // The client wants this worker to leave when there is nothing to claim.
+  bool exit_requested() const;
+
+  // Publishes a report and wakes the client if it sleeps. False: there is no room for it now.
+  bool report(const outgoing_report&);
+
+  // Whether a report of this size would find room.
+  bool has_room(std::size_t payload, std::size_t ranges) const;
+
+  // Page numbers of result ranges that the client has released, in any order; nothing: none is
+  // left.
+  std::optional<std::uint64_t> take_release();
+  bool release_waits() const;
+
+  // Sleeps until the client rings, unless ready() says that what is waited for is there.
+  template <class Ready>
+  void sleep(wait_for reason, Ready ready) {
+    const std::uint32_t bell = announce_sleep(reason);
+    if (!ready()) wait(bell);
+    end_sleep();
+  }
+
+  client_words words() const;
+
+  // Where a client's thread spins for us, or -1.
+  int client_cpu() const;
+  void publish_cpu(int cpu);
+
+ private:
+  worker_lane(os::mapping memory);
+
+  std::uint32_t announce_sleep(wait_for reason);
+  void wait(std::uint32_t bell);
+  void end_sleep();
+
+  os::mapping memory_;
+  std::uint64_t claimed_ = 0;     // frames passed: claimed or found revoked
+  std::uint64_t reported_ = 0;    // bytes ever written to the ring of reports
+  std::uint64_t room_until_ = 0;  // how far it may be written by what was last seen of the client
+  std::uint64_t taken_releases_ = 0;
+  std::uint64_t rung_for_ = 0;  // the client's sleep that was rung for already
+  int published_cpu_ = -1;
+};
+
+}  // namespace hardstop::wire
