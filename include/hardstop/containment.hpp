@@ -11,9 +11,9 @@
 namespace hardstop {
 
 enum class kill_containment : std::uint8_t {
-  none,     ///< jobs cannot be contained here; pools refuse to start
-  sweep,    ///< process group, subreaper and a walk of the tree: complete, a little slower
-  cgroup,   ///< the same, helped by cgroup.kill
+  none,    ///< jobs cannot be contained here; pools refuse to start
+  sweep,   ///< process group, subreaper and a walk of the tree: complete, a little slower
+  cgroup,  ///< the same, helped by cgroup.kill
 };
 
 enum class memory_containment : std::uint8_t {

@@ -1,4 +1,5 @@
-// News of a pool for logs and metrics: workers born, killed and lost, jobs retried, the pool broken.
+// News of a pool for logs and metrics: workers born, killed and lost, jobs retried, the pool
+// broken.
 #pragma once
 
 #include <chrono>

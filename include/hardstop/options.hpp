@@ -5,8 +5,8 @@
 //   pool.submit<&integrate>({.timeout = 5s, .grace = 500ms, .name = "deep"}, samples, 40);
 //   hardstop::process_pool pool{{.workers = 4, .start = hardstop::start_method::forkserver}};
 //
-// Times are durations, sizes are bytes. Values that make no sense throw bad_options at the call that
-// was given them; the message names the cure.
+// Times are durations, sizes are bytes. Values that make no sense throw bad_options at the call
+// that was given them; the message names the cure.
 #pragma once
 
 #include <chrono>
@@ -60,10 +60,12 @@ static_assert(std::is_trivially_destructible_v<job_options>);
 /// How workers come to be.
 enum class start_method : std::uint8_t {
   /// Forked, at the first submit, from the client as it is then: workers inherit its state, and
-  /// starting costs next to nothing. Other threads of the client do not exist in a worker, and locks
+  /// starting costs next to nothing. Other threads of the client do not exist in a worker, and
+  /// locks
   /// they held stay locked there.
   fork,
-  /// Forked from a fresh process that re-executed this program up to hardstop::init(), which must be
+  /// Forked from a fresh process that re-executed this program up to hardstop::init(), which must
+  /// be
   /// the first call in main(). The right choice for clients with many threads or much memory.
   forkserver,
   /// Each worker re-executes this program up to hardstop::init(). Slowest, and shares nothing.
@@ -94,7 +96,8 @@ struct resource_limit {
 
 /// What a worker process looks like to the job. Unset members stay as in the client.
 struct worker_environment {
-  /// Where standard input comes from. A worker that read the client's terminal would steal its keys.
+  /// Where standard input comes from. A worker that read the client's terminal would steal its
+  /// keys.
   hardstop::stdio standard_input = hardstop::stdio::null;
   hardstop::stdio standard_output = hardstop::stdio::inherit;
   hardstop::stdio standard_error = hardstop::stdio::inherit;
@@ -110,7 +113,8 @@ struct worker_environment {
   /// CPUs a worker may run on. Empty: the client's.
   std::vector<int> affinity{};
   std::vector<resource_limit> resource_limits{};
-  /// Whether workers begin with an empty signal mask and default dispositions, or with the client's.
+  /// Whether workers begin with an empty signal mask and default dispositions, or with the
+  /// client's.
   bool reset_signals = true;
   /// Descriptors that jobs need. With fork, the client's other descriptors stay open as fork leaves
   /// them; with forkserver and spawn only these and the three standard streams are there, under the
@@ -132,9 +136,9 @@ struct pool_options {
   start_method start = start_method::fork;
   /// A worker is replaced after so many jobs. Zero: never.
   std::uint64_t max_jobs_per_worker = 0;
-  /// Bytes of memory an attempt may use, beyond what its worker had when it was born. Watched for the
-  /// whole tree where the pool has a cgroup, else for the worker process; containment() tells which.
-  /// Exceeding it kills the tree: outcome memory_limit. Zero: no limit.
+  /// Bytes of memory an attempt may use, beyond what its worker had when it was born. Watched for
+  /// the whole tree where the pool has a cgroup, else for the worker process; containment() tells
+  /// which. Exceeding it kills the tree: outcome memory_limit. Zero: no limit.
   std::uint64_t max_memory = 0;
   /// Jobs that may wait for a worker. Zero: no limit.
   std::size_t max_pending = 0;
@@ -147,12 +151,13 @@ struct pool_options {
   /// Ask the kernel for huge pages in workers, which makes killing one with gigabytes of memory ten
   /// times faster. Costs memory in small workers.
   bool huge_pages = false;
-  /// A cgroup v2 directory delegated to this user, below which each worker gets a leaf, for instance
+  /// A cgroup v2 directory delegated to this user, below which each worker gets a leaf, for
+  /// instance
   /// "/sys/fs/cgroup/user.slice/…/mine". Empty: containment without cgroups, which needs no rights.
   std::string cgroup{};
   worker_environment environment{};
-  /// Told of what happens to workers and jobs, from the delivery thread; see event.hpp. Must be quick
-  /// and must not throw; it must not wait for a future of any pool.
+  /// Told of what happens to workers and jobs, from the delivery thread; see event.hpp. Must be
+  /// quick and must not throw; it must not wait for a future of any pool.
   std::function<void(const event&)> on_event{};
   /// Shown in errors, events and process titles. Empty: "pool" and a number.
   std::string name{};
@@ -165,19 +170,19 @@ struct shutdown_options {
   bool wait = true;
   /// Whether jobs that have not started are cancelled. Otherwise they still run.
   bool cancel_pending = false;
-  /// After this, what still runs is killed (outcome: cancelled, by shutdown) and what has not started
-  /// is cancelled. Unset: no limit. Zero: now.
+  /// After this, what still runs is killed (outcome: cancelled, by shutdown) and what has not
+  /// started is cancelled. Unset: no limit. Zero: now.
   std::optional<std::chrono::nanoseconds> timeout{};
 };
 
-/// Throw bad_options, naming the member, its value and what to write instead. Called by submit() and
-/// by the pool's constructor.
+/// Throw bad_options, naming the member, its value and what to write instead. Called by submit()
+/// and by the pool's constructor.
 void validate(const job_options& options);
 void validate(const pool_options& options);
 void validate(const shutdown_options& options);
 
-/// CPUs this process may use: its affinity mask, limited by the CPU quota of its cgroups; at least 1.
-/// What pool_options::workers stands for when unset.
+/// CPUs this process may use: its affinity mask, limited by the CPU quota of its cgroups; at
+/// least 1. What pool_options::workers stands for when unset.
 [[nodiscard]] int usable_cpus() noexcept;
 
 }  // namespace hardstop

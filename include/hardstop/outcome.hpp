@@ -30,8 +30,8 @@ struct unconfirmed {
   std::string reason{};  ///< e.g. "in uninterruptible sleep", "traced by process 812"
 };
 
-/// A record of how one job ended. A plain value: copy it, keep it, hand it to other threads. It does
-/// not hold the job's result, which future::get() gives.
+/// A record of how one job ended. A plain value: copy it, keep it, hand it to other threads. It
+/// does not hold the job's result, which future::get() gives.
 class outcome {
  public:
   /// The function returned. A cancel that came too late or was obeyed within the grace shows in
@@ -80,14 +80,14 @@ class outcome {
     std::string reason{};
   };
 
-  using alternatives = std::variant<value, exception, cancelled, timed_out, worker_died,
-                                    memory_limit, not_started>;
+  using alternatives =
+      std::variant<value, exception, cancelled, timed_out, worker_died, memory_limit, not_started>;
 
   /// What is known of a job whichever way it ended.
   struct facts {
-    std::string job{};     ///< job_options::name, or the function's
-    int pid = 0;           ///< the worker of the last attempt; 0: none began
-    unsigned attempt = 0;  ///< number of the last attempt, from 1; 0: none began
+    std::string job{};                    ///< job_options::name, or the function's
+    int pid = 0;                          ///< the worker of the last attempt; 0: none began
+    unsigned attempt = 0;                 ///< number of the last attempt, from 1; 0: none began
     std::chrono::nanoseconds ran_for{0};  ///< the last attempt
     cancel_answer cancel = cancel_answer::not_requested;
     unsigned processes_stopped = 0;  ///< of the killed tree, the worker included
@@ -138,8 +138,8 @@ class outcome {
 
   [[nodiscard]] const std::string& error_output() const noexcept { return facts_.error_output; }
 
-  /// One sentence for people, e.g. "job 'deep' timed out: attempt 1 in process 4711 was killed after
-  /// its limit of 5 s".
+  /// One sentence for people, e.g. "job 'deep' timed out: attempt 1 in process 4711 was killed
+  /// after its limit of 5 s".
   [[nodiscard]] std::string describe() const;
 
  private:
@@ -148,10 +148,8 @@ class outcome {
 };
 
 template <outcome_kind Kind, class T>
-inline constexpr bool outcome_kind_matches =
-    std::is_same_v<std::variant_alternative_t<static_cast<std::size_t>(Kind),
-                                              outcome::alternatives>,
-                   T>;
+inline constexpr bool outcome_kind_matches = std::is_same_v<
+    std::variant_alternative_t<static_cast<std::size_t>(Kind), outcome::alternatives>, T>;
 static_assert(outcome_kind_matches<outcome_kind::value, outcome::value> &&
               outcome_kind_matches<outcome_kind::exception, outcome::exception> &&
               outcome_kind_matches<outcome_kind::cancelled, outcome::cancelled> &&

@@ -14,8 +14,8 @@
 
 namespace hardstop {
 
-/// How often how long: counts in buckets that grow with the duration, four to each doubling, so that
-/// a percentile is at most 19 % above the truth. Recording costs a few instructions and never
+/// How often how long: counts in buckets that grow with the duration, four to each doubling, so
+/// that a percentile is at most 19 % above the truth. Recording costs a few instructions and never
 /// allocates. Not thread-safe; snapshots are copies.
 class latency_histogram {
  public:
@@ -35,8 +35,8 @@ class latency_histogram {
     return to_duration(count_ == 0 ? 0 : sum_ / count_);
   }
 
-  /// The duration that the given share of all recorded ones do not exceed: percentile(0.99). Zero if
-  /// nothing was recorded.
+  /// The duration that the given share of all recorded ones do not exceed: percentile(0.99). Zero
+  /// if nothing was recorded.
   [[nodiscard]] std::chrono::nanoseconds percentile(double share) const noexcept {
     if (count_ == 0) return {};
     const double exact = std::clamp(share, 0.0, 1.0) * static_cast<double>(count_);
@@ -65,12 +65,13 @@ class latency_histogram {
   static constexpr std::size_t per_doubling = 4;
   static constexpr std::size_t bucket_count = 63 * per_doubling;
 
-  // Below 4 ns each nanosecond has its own bucket; above, the two bits below the highest one choose.
+  // Below 4 ns each nanosecond has its own bucket; above, the two bits below the highest one
+  // choose.
   static constexpr std::size_t bucket_of(std::uint64_t ns) noexcept {
     if (ns < per_doubling) return static_cast<std::size_t>(ns);
-    const int top = std::bit_width(ns) - 1;
+    const auto top = static_cast<std::size_t>(std::bit_width(ns)) - 1;
     const auto within = static_cast<std::size_t>((ns >> (top - 2)) & 3U);
-    return static_cast<std::size_t>(top - 1) * per_doubling + within;
+    return (top - 1) * per_doubling + within;
   }
 
   // The largest value that falls into a bucket.
@@ -107,6 +108,7 @@ struct pool_stats {
 
   // Jobs so far.
   std::uint64_t submitted = 0;
+
   struct ended_by_kind {
     std::uint64_t value = 0;
     std::uint64_t exception = 0;
@@ -120,6 +122,7 @@ struct pool_stats {
       return value + exception + cancelled + timed_out + worker_died + memory_limit + not_started;
     }
   } ended{};
+
   std::uint64_t retries = 0;   ///< attempts beyond a job's first
   std::uint64_t rejected = 0;  ///< submits refused because the queue was full
 

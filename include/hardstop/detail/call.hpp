@@ -1,8 +1,8 @@
 // One call as the worker sees it: where a job's type-erased body meets the loop that runs it.
 //
 // The public templates instantiate one thunk per submitted function. The client sends the thunk's
-// address as (module, offset); the worker calls it in the thread that runs jobs. Not an interface for
-// users.
+// address as (module, offset); the worker calls it in the thread that runs jobs. Not an interface
+// for users.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,8 @@
 
 namespace hardstop::detail {
 
-/// The loop's side of one attempt. Used by the one thread that runs the thunk, during that call only.
+/// The loop's side of one attempt. Used by the one thread that runs the thunk, during that call
+/// only.
 class incoming_call {
  public:
   /// The encoded arguments, aligned to 16 bytes, readable until the thunk returns.
@@ -23,8 +24,8 @@ class incoming_call {
   /// returns. Empty if there is no segment of that number.
   [[nodiscard]] virtual std::span<const std::byte> segment(std::size_t index) const noexcept = 0;
 
-  /// Requested when the job is asked to stop. The first call starts the thread that listens, so only
-  /// functions that take a token pay for it.
+  /// Requested when the job is asked to stop. The first call starts the thread that listens, so
+  /// only functions that take a token pay for it.
   [[nodiscard]] virtual std::stop_token stop_token() = 0;
 
   /// Appends to the bytes of the result. They are what arguments() is to the job: one run of bytes,
@@ -35,7 +36,8 @@ class incoming_call {
   /// Throws when there is no room.
   virtual void append_segment(std::span<const std::byte> bytes) = 0;
 
-  /// The job ended by an exception. Replaces whatever was appended; texts are copied and may be cut.
+  /// The job ended by an exception. Replaces whatever was appended; texts are copied and may be
+  /// cut.
   virtual void fail(std::string_view exception_type, std::string_view what) noexcept = 0;
 
  protected:

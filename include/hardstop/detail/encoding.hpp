@@ -5,8 +5,8 @@
 // values, ranges and limits. Both ends run the same build, so byte order and sizes agree.
 //
 // The writer is trusted, the reader trusts nothing: a result is written by a worker that may have
-// gone wild (G12). Every length is read once, checked against what is there, and only then used. Not
-// an interface for users.
+// gone wild (G12). Every length is read once, checked against what is there, and only then used.
+// Not an interface for users.
 #pragma once
 
 #include <algorithm>
@@ -63,8 +63,8 @@ class encoder {
     if (padding != 0) std::memset(extend(padding), 0, padding);
   }
 
-  /// A range that stays where it is until the message has been handed over: large ones are not copied
-  /// here but listed in segments().
+  /// A range that stays where it is until the message has been handed over: large ones are not
+  /// copied here but listed in segments().
   void append_borrowed(std::span<const std::byte> range, std::size_t alignment) {
     if (range.size() >= segment_threshold) {
       append_header(range.size(), placement::segment);
@@ -122,12 +122,12 @@ class encoder {
 
 /// Where a decoder finds the segment of a number; an empty span if there is none.
 struct segment_source {
-  using lookup = std::span<const std::byte> (*)(const void* context, std::size_t index);
+  using lookup = std::span<const std::byte> (*)(const void* holder, std::size_t index);
 
   template <class Holder>  // an object with segment(std::size_t), e.g. incoming_call or job_handle
   static segment_source of(const Holder& holder) noexcept {
-    return {std::addressof(holder), [](const void* context, std::size_t index) {
-              return static_cast<const Holder*>(context)->segment(index);
+    return {std::addressof(holder), [](const void* address, std::size_t index) {
+              return static_cast<const Holder*>(address)->segment(index);
             }};
   }
 
@@ -161,8 +161,8 @@ class decoder {
     std::memcpy(std::addressof(into), take(sizeof(T)), sizeof(T));
   }
 
-  /// A number the reader goes on to rely on: read once into a register, so that a writer who changes
-  /// the memory between check and use changes nothing.
+  /// A number the reader goes on to rely on: read once into a register, so that a writer who
+  /// changes the memory between check and use changes nothing.
   std::uint64_t read_length() {
     std::uint64_t length = 0;
     read_value(length);
@@ -170,7 +170,8 @@ class decoder {
     return length;
   }
 
-  /// A range written by append_borrowed or append_copied, in place: in the message or in its segment.
+  /// A range written by append_borrowed or append_copied, in place: in the message or in its
+  /// segment.
   std::span<const std::byte> read_range(std::size_t alignment) {
     const std::uint64_t header = read_length();
     const auto size = static_cast<std::size_t>(header >> 1U);

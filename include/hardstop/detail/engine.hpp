@@ -1,4 +1,5 @@
-// The engine as the public templates see it: jobs and pools without types. Not an interface for users.
+// The engine as the public templates see it: jobs and pools without types. Not an interface for
+// users.
 #pragma once
 
 #include <chrono>
@@ -39,9 +40,9 @@ class continuation {
   ~continuation() = default;
 };
 
-/// A counted reference to one job, as large as a pointer. One handle is used by one thread at a time;
-/// different handles to the same job may be used concurrently. In a forked child every call but the
-/// destructor and assignment throws forked_child.
+/// A counted reference to one job, as large as a pointer. One handle is used by one thread at a
+/// time; different handles to the same job may be used concurrently. In a forked child every call
+/// but the destructor and assignment throws forked_child.
 class job_handle {
  public:
   job_handle() noexcept = default;
@@ -76,8 +77,8 @@ class job_handle {
   [[nodiscard]] int pid() const;
 
   /// Waits until the job is done; false if the time came first. May carry results over from lanes
-  /// meanwhile, but runs no continuation of anybody. Never kills. Throws would_deadlock where called
-  /// by the delivery thread for a job that is not done.
+  /// meanwhile, but runs no continuation of anybody. Never kills. Throws would_deadlock where
+  /// called by the delivery thread for a job that is not done.
   bool wait_until(std::optional<std::chrono::steady_clock::time_point> until) const;
 
   /// Never blocks. Without a grace: the job's own. A later call may make it harder or sooner, never
@@ -91,9 +92,9 @@ class job_handle {
 
   [[nodiscard]] hardstop::outcome outcome() const;
 
-  /// The result of a job of kind value, as the worker wrote it: untrusted. payload() is aligned to 16
-  /// bytes; a segment to 64, and a worker still alive may change it while it is read. Readable until
-  /// release_payload() or the end of the last handle. No such segment: empty.
+  /// The result of a job of kind value, as the worker wrote it: untrusted. payload() is aligned to
+  /// 16 bytes; a segment to 64, and a worker still alive may change it while it is read. Readable
+  /// until release_payload() or the end of the last handle. No such segment: empty.
   [[nodiscard]] std::span<const std::byte> payload() const noexcept;
   [[nodiscard]] std::span<const std::byte> segment(std::size_t index) const noexcept;
 
@@ -154,8 +155,8 @@ class pool_handle {
   std::shared_ptr<pool> pool_;
 };
 
-/// The process-wide pool behind hardstop::run(). Made on first use with one worker; as many calls as
-/// run at once, up to usable_cpus(), get a worker each. Lives until the process ends.
+/// The process-wide pool behind hardstop::run(). Made on first use with one worker; as many calls
+/// as run at once, up to usable_cpus(), get a worker each. Lives until the process ends.
 [[nodiscard]] const pool_handle& shared_pool();
 
 }  // namespace hardstop::detail
