@@ -22,6 +22,21 @@ void throw_too_deep() {
                      " objects deep: send it flat, for instance as a vector with indices");
 }
 
+void throw_too_deep_to_write() {
+  throw encode_error("a value is nested more than " + std::to_string(decoder::nesting_limit) +
+                     " objects deep: send it flat, for instance as a vector with indices");
+}
+
+void encoder::append_segment(std::span<const std::byte> range, lifetime life) {
+  if (sink_.put != nullptr) return sink_.put(sink_.context, range);
+  if (life == lifetime::passing) {
+    owned_.push_back(std::make_unique_for_overwrite<std::byte[]>(range.size()));
+    std::memcpy(owned_.back().get(), range.data(), range.size());
+    range = {owned_.back().get(), range.size()};
+  }
+  segments_.push_back(range);
+}
+
 void encoder::grow(std::size_t more) {
   const std::size_t wanted = std::max(size_ + more, capacity_ * 2);
   auto larger = std::make_unique_for_overwrite<std::byte[]>(wanted);

@@ -29,13 +29,28 @@ inline constexpr std::size_t message_alignment = 16;
 [[noreturn]] void throw_too_short();
 [[noreturn]] void throw_bad_length();
 [[noreturn]] void throw_too_deep();
+[[noreturn]] void throw_too_deep_to_write();
+
+/// Whether what is written stays where it is until the message has been handed over.
+enum class lifetime : std::uint8_t { lasting, passing };
+
+/// Takes large ranges off an encoder as soon as they are written, instead of a list at the end.
+struct segment_sink {
+  using function = void (*)(void* context, std::span<const std::byte> range);
+
+  void* context = nullptr;
+  function put = nullptr;
+};
 
 /// Writes a message. Small ones stay in the object itself and allocate nothing. Not thread-safe.
 class encoder {
  public:
   static constexpr std::size_t inline_capacity = 256;
 
-  encoder() noexcept = default;  // NOLINT(*-member-init): small_ is written before it is read
+  encoder() noexcept {}  // NOLINT(*-member-init): small_ is written before it is read
+
+  explicit encoder(segment_sink sink) noexcept : sink_(sink) {}  // NOLINT(*-member-init)
+
   encoder(const encoder&) = delete;
   encoder& operator=(const encoder&) = delete;
   ~encoder() = default;
@@ -63,26 +78,18 @@ class encoder {
     if (padding != 0) std::memset(extend(padding), 0, padding);
   }
 
-  /// A range that stays where it is until the message has been handed over: large ones are not
-  /// copied here but listed in segments().
-  void append_borrowed(std::span<const std::byte> range, std::size_t alignment) {
-    if (range.size() >= segment_threshold) {
-      append_header(range.size(), placement::segment);
-      segments_.push_back(range);
+  /// A range of bytes with its length. Large ones become segments: listed in segments() if they
+  /// last, else copied once into memory of the encoder's own; or handed to the sink at once, if
+  /// there is one.
+  void append_range(std::span<const std::byte> range, std::size_t alignment, lifetime life) {
+    if (range.size() < segment_threshold) {
+      append_header(range.size(), placement::in_line);
+      align(alignment);
+      append(range.data(), range.size());
     } else {
-      append_in_line(range, alignment);
+      append_header(range.size(), placement::segment);
+      append_segment(range, life);
     }
-  }
-
-  /// A range that may be gone as soon as this returns: large ones are copied once, into memory of
-  /// their own.
-  void append_copied(std::span<const std::byte> range, std::size_t alignment) {
-    if (range.size() >= segment_threshold) {
-      owned_.push_back(std::make_unique_for_overwrite<std::byte[]>(range.size()));
-      std::memcpy(owned_.back().get(), range.data(), range.size());
-      range = {owned_.back().get(), range.size()};
-    }
-    append_borrowed(range, alignment);
   }
 
   /// The run of bytes, aligned to message_alignment. Valid until the next append.
@@ -102,18 +109,14 @@ class encoder {
     append_value(static_cast<std::uint64_t>(size) << 1U | static_cast<std::uint64_t>(where));
   }
 
-  void append_in_line(std::span<const std::byte> range, std::size_t alignment) {
-    append_header(range.size(), placement::in_line);
-    align(alignment);
-    append(range.data(), range.size());
-  }
-
   // Kept out of the hot path.
+  [[gnu::cold, gnu::noinline]] void append_segment(std::span<const std::byte> range, lifetime life);
   [[gnu::cold, gnu::noinline]] void grow(std::size_t more);
 
   std::byte* begin_ = small_;
   std::size_t size_ = 0;
   std::size_t capacity_ = inline_capacity;
+  segment_sink sink_;
   std::unique_ptr<std::byte[]> large_;
   std::vector<std::span<const std::byte>> segments_;
   std::vector<std::unique_ptr<std::byte[]>> owned_;
@@ -170,7 +173,7 @@ class decoder {
     return length;
   }
 
-  /// A range written by append_borrowed or append_copied, in place: in the message or in its
+  /// A range written by append_range, in place: in the message or in its
   /// segment.
   std::span<const std::byte> read_range(std::size_t alignment) {
     const std::uint64_t header = read_length();
