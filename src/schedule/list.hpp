@@ -1,7 +1,7 @@
 // A doubly linked list through its members: no allocation, removal from the middle in a few moves.
 //
-// It owns nothing. A node stands in at most one list per pair of links; who moves it from one list to another takes it
-// out of the first.
+// It owns nothing. A node stands in at most one list per pair of links; who moves it from one list
+// to another takes it out of the first.
 #pragma once
 
 #include <cstddef>

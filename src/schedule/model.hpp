@@ -1,8 +1,9 @@
-// What the scheduler reasons about: a job and the ways it can end, as plain data. Workers and pools: pool.hpp.
+// What the scheduler reasons about: a job and the ways it can end, as plain data. Workers and
+// pools: pool.hpp.
 //
-// Nothing here owns a descriptor, reads a clock or takes a lock. The engine derives its own job, worker and pool
-// objects from these nodes, so that one allocation serves both and the hot path needs no table look-up; a simulation
-// derives model objects from the same nodes.
+// Nothing here owns a descriptor, reads a clock or takes a lock. The engine derives its own job,
+// worker and pool objects from these nodes, so that one allocation serves both and the hot path
+// needs no table look-up; a simulation derives model objects from the same nodes.
 #pragma once
 
 #include <chrono>
@@ -16,8 +17,9 @@
 
 namespace hardstop::schedule {
 
-// Names one attempt of one job, unique in the life of the engine. A frame, a result and a kill all carry it, so that
-// nothing meant for one attempt can touch another (G3). 62 bits: two are needed for a frame's state.
+// Names one attempt of one job, unique in the life of the engine. A frame, a result and a kill all
+// carry it, so that nothing meant for one attempt can touch another (G3). 62 bits: two are needed
+// for a frame's state.
 enum class ticket : std::uint64_t { none = 0 };
 
 enum class job_state : std::uint8_t {
@@ -28,14 +30,16 @@ enum class job_state : std::uint8_t {
   ended,    // complete() was called; the scheduler holds no reference any more
 };
 
-// How a job came to an end. One of these is given to effects::complete for each job, exactly once (G1).
+// How a job came to an end. One of these is given to effects::complete for each job, exactly once
+// (G1).
 enum class end_kind : std::uint8_t {
-  finished,      // the worker published a complete result: a value or an exception; the bytes tell which
-  cancelled,     // by its caller or by shutdown; `started` tells whether it ever ran
+  finished,   // the worker published a complete result: a value or an exception; the bytes tell
+              // which
+  cancelled,  // by its caller or by shutdown; `started` tells whether it ever ran
   timed_out,
   worker_died,
   memory_limit,
-  not_started,   // shutdown, pool broken, no worker could start; `why` tells
+  not_started,  // shutdown, pool broken, no worker could start; `why` tells
 };
 
 inline constexpr std::size_t end_kinds = 6;
@@ -55,26 +59,26 @@ enum class why_not_started : std::uint8_t { none, shutdown, pool_broken };
 
 // What the guardian tells of a process that is gone.
 struct death {
-  int exit_code = -1;            // valid if signal == 0
-  int signal = 0;                // 0: exited by itself
+  int exit_code = -1;  // valid if signal == 0
+  int signal = 0;      // 0: exited by itself
   bool core_dumped = false;
   std::chrono::microseconds cpu_time{0};
   std::uint64_t peak_memory = 0;  // bytes
   // Set when the kernel would not kill somebody of the tree within the bounded wait.
-  int unconfirmed_pid = 0;        // 0: the whole tree is confirmed gone
+  int unconfirmed_pid = 0;  // 0: the whole tree is confirmed gone
   std::string unconfirmed_reason;
-  std::uint32_t processes = 1;    // processes of the tree that were stopped, the worker included
-  bool guardian_lost = false;     // died with its guardian, not by itself
-  std::string last_words;         // why it could not start, if it said so (its initializer's error)
+  std::uint32_t processes = 1;  // processes of the tree that were stopped, the worker included
+  bool guardian_lost = false;   // died with its guardian, not by itself
+  std::string last_words;       // why it could not start, if it said so (its initializer's error)
 };
 
 struct ending {
   end_kind kind = end_kind::finished;
-  bool started = false;              // an attempt ran or may have run
-  bool cancel_was_requested = false; // finished + this: it beat the kill or used its grace
+  bool started = false;               // an attempt ran or may have run
+  bool cancel_was_requested = false;  // finished + this: it beat the kill or used its grace
   stop_reason reason = stop_reason::none;
   why_not_started why = why_not_started::none;
-  std::optional<death> worker_death; // for killed and died
+  std::optional<death> worker_death;  // for killed and died
 };
 
 struct worker;
@@ -95,13 +99,13 @@ struct job : timer {
   job_state state = job_state::fresh;
   stop_reason stopping = stop_reason::none;  // why the worker is killed with this attempt in it
   bool cancel_requested = false;
-  bool ran = false;                 // an earlier attempt ran
+  bool ran = false;  // an earlier attempt ran
   schedule::ticket ticket = schedule::ticket::none;
-  std::uint64_t order = 0;          // of acceptance
+  std::uint64_t order = 0;  // of acceptance
   schedule::pool* pool = nullptr;
   schedule::level* level = nullptr;    // of its priority, until it ends
   schedule::worker* worker = nullptr;  // while in_lane or running
-  job* prev = nullptr;              // in its level's queue, or in its worker's lane
+  job* prev = nullptr;                 // in its level's queue, or in its worker's lane
   job* next = nullptr;
   instant dispatched_at{};
   instant started_at = never;  // as first observed; never read again from what a worker can write

@@ -1,7 +1,8 @@
 // The jobs of one pool that wait for a worker: by priority, and in order of acceptance within one.
 //
-// A level exists while jobs of its priority are outstanding (queued, in a lane or running), because lanes may be deep
-// only while one level is in play. With one level every operation is a few pointer moves.
+// A level exists while jobs of its priority are outstanding (queued, in a lane or running), because
+// lanes may be deep only while one level is in play. With one level every operation is a few
+// pointer moves.
 #pragma once
 
 #include <cstddef>

@@ -1,15 +1,15 @@
 // The pure scheduler: which job runs where, who is killed and why, when capacity comes back.
 //
-// Events in (member functions), actions out (effects). No clock, no system call, no thread, no lock, no allocation per
-// job: the caller serialises events and hands in the time. See docs/architecture.md for the state diagrams.
+// Events in (member functions), actions out (effects). No clock, no system call, no thread, no
+// lock, no allocation per job: the caller serialises events and hands in the time. See
+// docs/architecture.md for the state diagrams.
 //
 // Where things are decided:
 //   lanes.cpp     what a worker is given, how deep its lane is, what is taken back from it
-//   growth.cpp    when workers, spares and guardians are started, and when starting them is given up
-//   kill.cpp      cancel, deadline, memory: the one attempt a SIGKILL is bound to
-//   death.cpp     what a dead worker's jobs come to
-//   shutdown.cpp  how a pool ends
-//   scheduler.cpp the way in and out of a job, and the timers
+//   growth.cpp    when workers, spares and guardians are started, and when starting them is given
+//   up kill.cpp      cancel, deadline, memory: the one attempt a SIGKILL is bound to death.cpp what
+//   a dead worker's jobs come to shutdown.cpp  how a pool ends scheduler.cpp the way in and out of
+//   a job, and the timers
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,8 @@ enum class cancel_mode : std::uint8_t {
   kill,   // now
 };
 
-// too_late: it has ended. accepted: it ended just now without having run, or is asked or killed; its ending tells
-// what came of it.
+// too_late: it has ended. accepted: it ended just now without having run, or is asked or killed;
+// its ending tells what came of it.
 enum class cancel_answer : std::uint8_t { accepted, too_late };
 
 enum class pending : std::uint8_t { run, cancel };
@@ -43,20 +43,24 @@ class scheduler {
   scheduler(const scheduler&) = delete;
   scheduler& operator=(const scheduler&) = delete;
 
-  // --- pools -----------------------------------------------------------------------------------------------------
+  // --- pools
+  // -----------------------------------------------------------------------------------------------------
 
   void open(pool&, const pool_policy&);
 
-  // False once shut_down() was called or the pool is broken. A job submitted all the same ends at once, not started.
+  // False once shut_down() was called or the pool is broken. A job submitted all the same ends at
+  // once, not started.
   static bool accepts(const pool& which) { return which.intake == intake::open; }
 
-  // From now on nothing is accepted. `pending::cancel`: what has not started ends now, not started. At `kill_at` what
-  // runs is killed and what waits ends not started. May be called again to sharpen; nothing is ever softened.
+  // From now on nothing is accepted. `pending::cancel`: what has not started ends now, not started.
+  // At `kill_at` what runs is killed and what waits ends not started. May be called again to
+  // sharpen; nothing is ever softened.
   void shut_down(pool&, pending, std::optional<instant> kill_at, instant now);
 
   static pool_picture picture(const pool&);
 
-  // --- guardians -------------------------------------------------------------------------------------------------
+  // --- guardians
+  // -------------------------------------------------------------------------------------------------
 
   void guardian_up(pool&, instant now);
   void birth_failed(pool&, std::string_view reason, instant now);
@@ -64,21 +68,24 @@ class scheduler {
   // Unresponsive or dead: every worker of it is dying, nothing more is dispatched to them.
   void guardian_lost(pool&, instant now);
 
-  // Nothing of it is left; worker_gone() was called for each of its workers before. A guardian that goes without
-  // notice is taken as lost first.
+  // Nothing of it is left; worker_gone() was called for each of its workers before. A guardian that
+  // goes without notice is taken as lost first.
   void guardian_gone(pool&, instant now);
 
-  // --- workers ---------------------------------------------------------------------------------------------------
+  // --- workers
+  // ---------------------------------------------------------------------------------------------------
 
   void worker_ready(worker&, instant now);
 
-  // A complete result of this attempt was read from the worker's lane. False: the attempt cannot finish now, it is
-  // not the one at the front of this lane; nothing has changed, and the caller reports corrupt().
+  // A complete result of this attempt was read from the worker's lane. False: the attempt cannot
+  // finish now, it is not the one at the front of this lane; nothing has changed, and the caller
+  // reports corrupt().
   bool finished(worker&, ticket, instant now);
 
-  // After a batch of finished(), under the same lock. Measures the job time, refills the lane, moves work to it from
-  // others, retires the worker. `busy`: how long the worker says it worked on the batch, if it says so; a hint, and
-  // better than the time between two drains, which an engine that comes late makes long.
+  // After a batch of finished(), under the same lock. Measures the job time, refills the lane,
+  // moves work to it from others, retires the worker. `busy`: how long the worker says it worked on
+  // the batch, if it says so; a hint, and better than the time between two drains, which an engine
+  // that comes late makes long.
   void lane_drained(worker&, std::size_t finished_in_batch, instant now,
                     std::optional<duration> busy = std::nullopt);
 
@@ -88,18 +95,22 @@ class scheduler {
   // It wrote what cannot be true: it is killed.
   void corrupt(worker&, instant now);
 
-  // The tree is confirmed gone, or death.unconfirmed_pid is set. The owner has read the lane to its end before and
-  // handed in what was complete. While the worker is starting this is a failed start.
+  // The tree is confirmed gone, or death.unconfirmed_pid is set. The owner has read the lane to its
+  // end before and handed in what was complete. While the worker is starting this is a failed
+  // start.
   void worker_gone(worker&, const death&, instant now);
 
-  // --- jobs ------------------------------------------------------------------------------------------------------
+  // --- jobs
+  // ------------------------------------------------------------------------------------------------------
 
-  // The job's memory is the scheduler's to link until complete(). The first job of a pool brings its guardian to life.
+  // The job's memory is the scheduler's to link until complete(). The first job of a pool brings
+  // its guardian to life.
   void submit(pool&, job&, instant now);
 
-  // Never blocks and never harms another attempt. A queued job, or one that can be taken back from its lane, ends at
-  // once whatever the mode. Calling again may shorten the grace, never lengthen it. Whoever can should hand in what
-  // the lane holds before: a job found finished there costs no worker.
+  // Never blocks and never harms another attempt. A queued job, or one that can be taken back from
+  // its lane, ends at once whatever the mode. Calling again may shorten the grace, never lengthen
+  // it. Whoever can should hand in what the lane holds before: a job found finished there costs no
+  // worker.
   cancel_answer cancel(job&, cancel_mode, duration grace, instant now);
 
   // That very attempt used more memory than it may; harmless for any other.
@@ -108,7 +119,8 @@ class scheduler {
   // The job's state as of now: a claim that is seen here is remembered.
   job_state observe(job&, instant now);
 
-  // --- time ------------------------------------------------------------------------------------------------------
+  // --- time
+  // ------------------------------------------------------------------------------------------------------
 
   void time_reached(instant now);
 
@@ -118,6 +130,64 @@ class scheduler {
   std::size_t timers_armed() const { return timers_.size(); }
 
  private:
+  // scheduler.cpp: a job's ways in and out. Whatever is to hold a job back before it is dispatched,
+  // or is held by an attempt while it lives (permits), belongs into these: nothing else makes a job
+  // runnable or ends it.
+  void make_runnable(job&);
+  void end(job&, ending);
+  void end_unstarted(job&, why_not_started);
+  void fire(timer&, instant now);
+
+  // lanes.cpp
+  static worker* pick(pool&);
+  bool assign(worker&, job&, instant now);
+  void detach(job&);
+  bool take_back(job&, instant now);
+  void requeue_unclaimed(worker&, job* from, instant now);
+  void note_claimed(job&, instant now);
+  static void prove(worker&);
+  void shelve(worker&, instant now);
+  static void to_the_back(worker&);
+  void feed(worker&, instant now);
+  void pump(pool&, instant now);
+  void rebalance(pool&, instant now);
+  void steal_for(worker&, instant now);
+  bool steal_from(worker& victim, std::size_t wanted, instant now);
+  void relieve_stalled(pool&, const worker& for_whom, instant now);
+  void make_way(pool&, int priority, instant now);
+
+  // growth.cpp
+  bool may_start(pool&, instant now);
+  void restock(pool&, instant now);
+  void spawn(pool&, instant now);
+  void activate(worker&, instant now);
+  void promote(worker&, instant now);
+  void withdraw(worker&);
+  void retire(worker&, instant now);
+  void stop(worker&, stop_reason);
+  void count_failure(pool&, std::string_view reason, instant now);
+  void break_if_hopeless(pool&, instant now);
+  void ensure_born(pool&, instant now);
+  void worker_due(worker&, instant now);
+  void idle_due(pool&, instant now);
+
+  // kill.cpp
+  void end_cancelled_unstarted(job&);
+  void kill_attempt(job&, stop_reason, instant now);
+  void job_due(job&, instant now);
+
+  // death.cpp
+  void settle_lane(worker&, const death&, instant now);
+  void end_with_worker(job&, const worker&, const death&);
+  static bool may_retry(const job&, const death&);
+  void retry(job&);
+
+  // shutdown.cpp
+  void drop_unstarted(pool&, why_not_started, instant now);
+  void shutdown_due(pool&, instant now);
+  void wind_down(pool&, instant now);
+  void close(pool&);
+
   effects& world_;
   timer_heap timers_;
   std::uint64_t last_ticket_ = 0;

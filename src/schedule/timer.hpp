@@ -1,8 +1,9 @@
-// Points in time the scheduler waits for: a 4-ary heap whose nodes are part of jobs, workers and pools.
+// Points in time the scheduler waits for: a 4-ary heap whose nodes are part of jobs, workers and
+// pools.
 //
-// Every node knows its place in the heap, so that arming, moving and disarming are O(log n) and a node that is not
-// armed costs nothing. Jobs with one and the same time limit arrive in order of their due times, which is the heap's
-// best case: a comparison and a store each.
+// Every node knows its place in the heap, so that arming, moving and disarming are O(log n) and a
+// node that is not armed costs nothing. Jobs with one and the same time limit arrive in order of
+// their due times, which is the heap's best case: a comparison and a store each.
 #pragma once
 
 #include <chrono>

@@ -1,0 +1,125 @@
+// Cancel, deadline and memory limit: how a stop finds the one attempt it names, or nothing (G3,
+// G8).
+#include <algorithm>
+
+#include "schedule/scheduler.hpp"
+
+namespace hardstop::schedule {
+
+namespace {
+
+// A frame that still waits when its deadline is due is looked at again after this, however short
+// its time limit.
+constexpr duration least_recheck = std::chrono::microseconds(500);
+
+}  // namespace
+
+cancel_answer scheduler::cancel(job& what, cancel_mode mode, duration grace, instant now) {
+  if (what.state == job_state::fresh || what.state == job_state::ended)
+    return cancel_answer::too_late;
+  pool& p = *what.pool;
+  if (what.state == job_state::queued) {
+    p.jobs.remove(what);
+    end_cancelled_unstarted(what);
+    wind_down(p, now);
+    return cancel_answer::accepted;
+  }
+  worker& who = *what.worker;
+  if (take_back(what, now)) {
+    end_cancelled_unstarted(what);
+    if (who.state == worker_state::ready) feed(who, now);
+    rebalance(p, now);
+    wind_down(p, now);
+    return cancel_answer::accepted;
+  }
+  if (mode == cancel_mode::grace && grace <= duration::zero()) mode = cancel_mode::kill;
+  if (mode != cancel_mode::kill && !what.cancel_requested) world_.ask(who, what);
+  what.cancel_requested = true;
+  if (mode == cancel_mode::kill) kill_attempt(what, stop_reason::cancel, now);
+  if (mode == cancel_mode::grace) {
+    what.grace_ends = std::min(what.grace_ends, later(now, grace));
+    const instant due = what.armed() ? std::min(what.due, what.grace_ends) : what.grace_ends;
+    if (who.state == worker_state::ready) timers_.arm(what, due);
+  }
+  return cancel_answer::accepted;
+}
+
+void scheduler::end_cancelled_unstarted(job& what) {
+  what.cancel_requested = true;
+  ending how;
+  how.kind = end_kind::cancelled;
+  how.started = what.ran;
+  how.reason = stop_reason::cancel;
+  end(what, std::move(how));
+}
+
+// Sends SIGKILL to the worker of a claimed attempt, if that attempt is what it would hit.
+//
+// An honest worker claims frames in the order of the lane, and publishes the result of one before
+// it claims the next. So of the claimed frames only the last can be running; those before it have
+// finished, their results are in the lane and will be read, at the latest after the worker's death.
+//
+// First everything behind the attempt is taken back. If all of it was still unclaimed, the worker
+// can begin nothing any more: at the moment the signal arrives it runs this attempt, or nothing
+// because it has just finished it. No other attempt can be hit, whatever stands in front of this
+// one in the lane. If a frame behind it turns out to be claimed, this attempt has finished, and the
+// signal would hit the other one: nobody is killed, and the result that must be in the lane is
+// fetched. A worker that has no such result has lied about the claim; settled() finds out.
+void scheduler::kill_attempt(job& what, stop_reason why, instant now) {
+  worker& who = *what.worker;
+  pool& p = *who.pool;
+  if (what.stopping == stop_reason::none) what.stopping = why;
+  if (who.state != worker_state::ready) return;  // it is being killed already
+  timers_.disarm(what);
+  for (job* behind = job_list::after(what); behind != nullptr;) {
+    job* const next = job_list::after(*behind);
+    if (!take_back(*behind, now)) {
+      shelve(who, now);
+      world_.settle(who, behind->ticket);
+      return rebalance(p, now);
+    }
+    make_runnable(*behind);
+    behind = next;
+  }
+  stop(who, why);
+  rebalance(p, now);
+}
+
+void scheduler::settled(worker& who, schedule::ticket witness, instant now) {
+  if (who.state != worker_state::ready) return;
+  const job* const first = who.lane.front();
+  if (first == nullptr || first->ticket == witness) return;
+  for (const job* at = first; at != nullptr; at = job_list::after(*at)) {
+    if (at->ticket == witness) return corrupt(who, now);
+  }
+}
+
+void scheduler::corrupt(worker& who, instant now) {
+  who.wrote_garbage = true;
+  if (who.state == worker_state::stopping || who.state == worker_state::gone) return;
+  requeue_unclaimed(who, who.lane.front(), now);
+  stop(who, stop_reason::garbage);
+  rebalance(*who.pool, now);
+}
+
+void scheduler::memory_exceeded(worker& who, schedule::ticket which, instant now) {
+  for (job* at = who.lane.front(); at != nullptr; at = job_list::after(*at)) {
+    if (at->ticket != which) continue;
+    if (observe(*at, now) == job_state::running) kill_attempt(*at, stop_reason::memory, now);
+    return;
+  }
+}
+
+// Its deadline counts from the claim, which rings no bell: when dispatch + timeout has come, the
+// claim is looked up.
+void scheduler::job_due(job& what, instant now) {
+  if (observe(what, now) != job_state::running) {
+    return timers_.arm(what, later(now, std::max(what.timeout, least_recheck)));
+  }
+  const instant deadline = later(what.started_at, what.timeout);
+  const instant due = std::min(deadline, what.grace_ends);
+  if (due > now) return timers_.arm(what, due);
+  kill_attempt(what, what.grace_ends < deadline ? stop_reason::cancel : stop_reason::deadline, now);
+}
+
+}  // namespace hardstop::schedule
