@@ -47,7 +47,11 @@ class descriptor {
 // anew. Assumes a single thread.
 void disown_inherited(std::span<const int> keep);
 
-// Makes `number` refer to the open file of `source` and survive exec.
-result<void> place_for_exec(const descriptor& source, int number);
+// Clears close-on-exec.
+result<void> keep_across_exec(const descriptor& handle);
+
+// Marks everything but standard input, output and error close-on-exec, whoever owns it, but `keep`,
+// which it marks to survive. For a child about to exec.
+void keep_only_across_exec(std::span<const int> keep);
 
 }  // namespace hardstop::os

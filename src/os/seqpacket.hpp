@@ -2,8 +2,7 @@
 // them.
 //
 // Sends and receives never block and never raise SIGPIPE; to wait, poll `handle()`. Nothing is
-// truncated unnoticed: a message or descriptor list longer than expected is an error and its
-// descriptors are closed.
+// truncated unnoticed.
 #pragma once
 
 #include <array>
@@ -43,6 +42,7 @@ class seqpacket {
     std::size_t size = 0;  // 0: the peer has closed
     std::array<descriptor, max_descriptors> descriptors;
     std::size_t descriptor_count = 0;
+    bool descriptors_lost = false;  // more came than fit, or this process is out of descriptors
 
     [[nodiscard]] bool closed() const noexcept { return size == 0; }
   };

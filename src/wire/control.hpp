@@ -1,9 +1,9 @@
 // What client and guardian say to each other: small messages over a SEQPACKET socket.
 //
-// Each message is a fixed header and a body of fixed size in the machine's byte order (both ends
-// are one build on one machine), with the descriptors it names beside it. Decoding checks
-// everything: kind, size, every enumeration, every length; bytes that are no message yield EBADMSG
-// and nothing else (G12).
+// Each message is a magic number, a kind and the fields of a structure below one after the other,
+// in the machine's byte order (both ends are one build on one machine), with the descriptors it
+// names beside it. Decoding checks everything: kind, size, every enumeration, every length; bytes
+// that are no message yield EBADMSG and nothing else (G12).
 //
 // The conversation:
 //   client:   configure, then any of spawn, kill, ping; dismiss ends it
