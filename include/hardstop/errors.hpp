@@ -80,6 +80,10 @@ class decode_error : public error {
   using error::error;
 };
 
+class invalid_future : public error {
+  using error::error;
+};
+
 class bad_options : public error {
   using error::error;
 };

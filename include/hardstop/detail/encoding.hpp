@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <span>
 #include <utility>
@@ -51,6 +52,12 @@ class encoder {
 
   explicit encoder(segment_sink sink) noexcept : sink_(sink) {}  // NOLINT(*-member-init)
 
+  /// For a message that must be one run of bytes, however large.
+  struct flat {};
+
+  explicit encoder(flat /*tag*/) noexcept  // NOLINT(*-member-init)
+      : threshold_(std::numeric_limits<std::size_t>::max()) {}
+
   encoder(const encoder&) = delete;
   encoder& operator=(const encoder&) = delete;
   ~encoder() = default;
@@ -82,7 +89,7 @@ class encoder {
   /// last, else copied once into memory of the encoder's own; or handed to the sink at once, if
   /// there is one.
   void append_range(std::span<const std::byte> range, std::size_t alignment, lifetime life) {
-    if (range.size() < segment_threshold) {
+    if (range.size() < threshold_) {
       append_header(range.size(), placement::in_line);
       align(alignment);
       append(range.data(), range.size());
@@ -116,6 +123,7 @@ class encoder {
   std::byte* begin_ = small_;
   std::size_t size_ = 0;
   std::size_t capacity_ = inline_capacity;
+  std::size_t threshold_ = segment_threshold;
   segment_sink sink_;
   std::unique_ptr<std::byte[]> large_;
   std::vector<std::span<const std::byte>> segments_;
