@@ -21,10 +21,12 @@ class mapping {
  public:
   mapping() = default;
 
-  mapping(mapping&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  mapping(mapping&& other) noexcept
+      : bytes_(std::exchange(other.bytes_, {})), generation_(other.generation_) {}
 
   mapping& operator=(mapping&& other) noexcept {
     std::swap(bytes_, other.bytes_);
+    std::swap(generation_, other.generation_);
     return *this;
   }
 
@@ -56,9 +58,10 @@ class mapping {
   void prefer_huge_pages() const;
 
  private:
-  explicit mapping(std::span<std::byte> bytes) : bytes_(bytes) {}
+  mapping(std::span<std::byte> bytes, on_fork fork);
 
   std::span<std::byte> bytes_;
+  std::uint64_t generation_ = 0;  // of the process that alone has the mapping; 0: it is inherited
 };
 
 // Whether a memory file's pages are allocated at once, or when first touched.
@@ -70,6 +73,10 @@ result<descriptor> make_memory_file(const char* name, std::size_t size, allocati
 
 // The size of a memory file that was sealed so, or an error: for the receiving side.
 result<std::size_t> sealed_size(const descriptor& file);
+
+// What mapping::punch() does, for one who has the file and need not be able to write to its
+// mapping.
+void punch(const descriptor& file, std::size_t offset, std::size_t length);
 
 // A second descriptor of the file that can only be mapped for reading. The same one again where
 // /proc is missing.

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -21,18 +22,9 @@
 #include "os/error.hpp"
 #include "os/mapping.hpp"
 #include "wire/frame.hpp"
+#include "wire/sparse_memory.hpp"
 
 namespace hardstop::wire {
-
-enum class page_choice : std::uint8_t { normal, huge };
-
-struct arena_options {
-  // Address space: a bound for all that is alive at a time. Halved until the system grants it.
-  std::size_t reserve = std::size_t{64} << 30;
-  // Warm memory kept for the next range.
-  std::size_t keep_warm = std::size_t{256} << 20;
-  page_choice pages = page_choice::normal;
-};
 
 class argument_arena;
 
@@ -106,7 +98,7 @@ class argument_arena : public std::enable_shared_from_this<argument_arena> {
 // arguments, too.
 class argument_view {
  public:
-  static os::result<argument_view> open(const os::descriptor& memory, page_choice);
+  static os::result<argument_view> open(const os::descriptor& memory, page_choice = {});
 
   // Nothing if the range is not within the arena.
   std::optional<std::span<const std::byte>> at(const byte_range& place) const;

@@ -45,10 +45,6 @@ class client_lane {
   // by forks, not in core dumps.
   static os::result<client_lane> create();
 
-  client_lane(client_lane&&) noexcept;
-  client_lane& operator=(client_lane&&) noexcept;
-  ~client_lane();
-
   // The lane's descriptor for the worker, to be sent to the guardian; the lane keeps none after
   // drop_descriptor().
   const os::descriptor& memory() const { return descriptor_; }
@@ -90,21 +86,45 @@ class client_lane {
   lane_report read();
   void release();
 
- private:
-  struct posted;  // what the client remembers of a slot; nothing of it can be scribbled over
+  // The shared memory itself, for tests.
+  lane_layout& layout() const { return lane(); }
 
-  client_lane();
+ private:
+  // What the client remembers of a slot: a worker gone wild cannot change it.
+  struct posted {
+    wire::ticket ticket = ticket::none;
+    bool revoked = false;
+    std::uint64_t payload_end = 0;  // of the payload ring, when this frame is freed
+  };
+
+  client_lane(os::descriptor descriptor, std::shared_ptr<const os::mapping> memory);
+
+  lane_layout& lane() const { return signals_.lane(); }
+
+  posted& at(std::uint64_t position) { return (*slots_)[position % lane_slots]; }
+
+  bool is_waiting(slot_index, wire::ticket) const;
+  std::optional<std::uint64_t> reserve_payload(std::size_t length);
+  void skip_revoked();
+  void free_slots_until(std::uint64_t position);
+  lane_report check_worker_report(lane_report);
+  lane_report check_job_report(lane_report);
 
   os::descriptor descriptor_;
   lane_signals signals_;
   report_reader reader_;
   std::unique_ptr<std::array<posted, lane_slots>> slots_;
-  std::uint64_t put_count_ = 0;    // frames ever put; its slot is this modulo lane_slots
-  std::uint64_t freed_count_ = 0;  // frames whose slot and payload can be used again
-  std::uint64_t payload_end_ = 0;  // bytes ever used of the payload ring
-  std::uint64_t payload_freed_ = 0;
+  // Positions, counted in frames: freed_ <= oldest_ <= put_.
+  std::uint64_t put_ = 0;     // of the next frame
+  std::uint64_t oldest_ = 0;  // of the oldest frame neither ended nor taken back
+  std::uint64_t freed_ = 0;   // of the oldest frame whose slot the worker may still look at
   std::size_t outstanding_ = 0;
-  std::uint32_t owed_ = 0;     // what happened since ring_needed() was asked
+  // Bytes of the payload ring, counted for ever.
+  std::uint64_t payload_end_ = 0;
+  std::uint64_t payload_freed_ = 0;
+  std::uint64_t rung_for_ = 0;  // the sleep of the worker that was rung for already
+  std::uint32_t owed_ = 0;      // what happened (wait_for) since ring_needed() was asked
+  std::optional<report_kind> last_read_;
   bool worker_spoke_ = false;  // ready or start_failed came
 };
 

@@ -57,36 +57,41 @@ enum class claim_stamp : std::uint8_t { off, on };
 // client -> worker: one attempt.
 struct job_frame {
   wire::ticket ticket = ticket::none;
-  function_id function;
+  function_id function{};
   claim_stamp stamp = claim_stamp::off;
-  std::uint8_t runtime_flags = 0;           // the runtime's own, passed through
-  std::span<const std::byte> payload;       // copied by put(); empty if large_payload is set
-  std::optional<byte_range> large_payload;  // in the argument arena
-  std::span<const byte_range> segments;     // in the argument arena, read in place by the job
+  std::uint8_t runtime_flags = 0;             // the runtime's own, passed through
+  std::span<const std::byte> payload{};       // copied by put(); empty if large_payload is set
+  std::optional<byte_range> large_payload{};  // in the argument arena
+  std::span<const byte_range> segments{};     // in the argument arena, read in place by the job
 };
 
 // worker -> client.
 enum class report_kind : std::uint8_t {
   // Of the worker itself; the ticket is none.
   ready = 1,         // the environment is applied, the initializer has run; sent once, first
-  start_failed = 2,  // instead of ready: the payload says why, as text; the worker exits
+  start_failed = 2,  // instead of ready: the payload is a wire::failure; the worker exits
   recycle = 3,       // the worker asks to be replaced when convenient (adopted zombies pile up)
+  // Slots of frames that were taken back can be used again. Nothing to do but to try what did not
+  // fit: while nothing runs, no end of an attempt would tell.
+  slots_freed = 4,
 
   // The end of an attempt. Its ticket's frame is over with it.
-  value = 4,
-  exception = 5,  // for the C++ runtime the payload is a wire::failure
+  value = 5,
+  exception = 6,  // for the C++ runtime the payload is a wire::failure
 
   // From within an attempt, any number of them, before its end.
-  progress = 6,  // newest counts; dropped by the worker when the client does not keep up
-  request = 7,   // asks the client for something (a permit); answered by client_lane::answer()
+  progress = 7,  // newest counts; dropped by the worker when the client does not keep up
+  request = 8,   // asks the client for something (a permit); answered by client_lane::answer()
 };
+
+inline constexpr report_kind last_report_kind = report_kind::request;
 
 constexpr bool is_end(report_kind kind) {
   return kind == report_kind::value || kind == report_kind::exception;
 }
 
 constexpr bool is_of_worker(report_kind kind) {
-  return kind <= report_kind::recycle;
+  return kind <= report_kind::slots_freed;
 }
 
 // Where an attempt's captured output ended in the worker's capture files, as the worker saw it.
@@ -100,5 +105,12 @@ struct captured_output {
 // The attempt used fork(): a child of it may still read its arguments, so that their ranges may
 // not be used again before the worker is gone.
 enum class forked : std::uint8_t { no, yes };
+
+// What a worker may sleep for; several at once.
+enum class wait_for : std::uint32_t {
+  frames = 1,    // a frame, or the request to exit
+  room = 2,      // in the ring of reports
+  releases = 4,  // of ranges of the result arena
+};
 
 }  // namespace hardstop::wire

@@ -29,10 +29,10 @@ struct lane_report {
   slot_index slot = 0;  // where that ticket was put; meaningful unless the ticket is none
   wire::forked forked = forked::no;
   std::uint8_t runtime_flags = 0;
-  std::optional<captured_output> captured;
-  std::span<const std::byte> payload;       // empty if large_payload is set
-  std::optional<byte_range> large_payload;  // to be adopted by client_results, like the segments
-  std::span<const byte_range> segments;     // a checked copy, not in shared memory
+  std::optional<captured_output> captured{};
+  std::span<const std::byte> payload{};       // empty if large_payload is set
+  std::optional<byte_range> large_payload{};  // to be adopted by client_results, like the segments
+  std::span<const byte_range> segments{};     // a checked copy, not in shared memory
 };
 
 class report_reader {
@@ -49,6 +49,9 @@ class report_reader {
   // Done with what read() returned last. The worker learns of it in batches.
   void release();
 
+  // Whether the worker has been told of more room since the last call.
+  bool take_room_published();
+
   bool corrupt() const { return corruption_ != nullptr; }
 
   // Gives up on this ring for a reason found elsewhere.
@@ -64,6 +67,7 @@ class report_reader {
   std::uint64_t position_ = 0;   // of the next report
   std::uint64_t published_ = 0;  // what the worker knows of position_
   std::uint64_t length_ = 0;     // of the report that was read and not released
+  bool room_published_ = false;
   const char* corruption_ = nullptr;
   std::vector<byte_range> ranges_;
 };

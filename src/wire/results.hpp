@@ -24,9 +24,9 @@
 
 #include "os/descriptor.hpp"
 #include "os/error.hpp"
-#include "wire/arena.hpp"
 #include "wire/frame.hpp"
 #include "wire/lane_signals.hpp"
+#include "wire/sparse_memory.hpp"
 
 namespace hardstop::wire {
 
@@ -103,7 +103,7 @@ class client_results : public std::enable_shared_from_this<client_results> {
 // The worker's side; the loop's thread.
 class worker_results {
  public:
-  static os::result<worker_results> open(const os::descriptor& memory, page_choice);
+  static os::result<worker_results> open(const os::descriptor& memory, page_choice = {});
 
   worker_results(worker_results&&) noexcept;
   worker_results& operator=(worker_results&&) noexcept;

@@ -22,6 +22,7 @@
 namespace hardstop::wire {
 
 struct lane_layout;
+struct lane_slot;
 
 // What a claim found.
 enum class claim_status : std::uint8_t {
@@ -34,11 +35,11 @@ enum class claim_status : std::uint8_t {
 struct claimed_frame {
   claim_status status = claim_status::nothing;
   wire::ticket ticket = ticket::none;
-  function_id function;
+  function_id function{};
   std::uint8_t runtime_flags = 0;
-  std::span<const std::byte> payload;  // aligned to 16 bytes
-  std::optional<byte_range> large_payload;
-  std::span<const byte_range> segments;
+  std::span<const std::byte> payload{};  // aligned to 16 bytes
+  std::optional<byte_range> large_payload{};
+  std::span<const byte_range> segments{};
 };
 
 // One report on its way out; the payload and ranges must fit inline.
@@ -47,23 +48,19 @@ struct outgoing_report {
   wire::ticket ticket = ticket::none;
   wire::forked forked = forked::no;
   std::uint8_t runtime_flags = 0;
-  std::optional<captured_output> captured;
-  std::span<const std::byte> payload;
-  std::optional<byte_range> large_payload;
-  std::span<const byte_range> segments;
-};
-
-// What a worker may sleep for; several at once.
-enum class wait_for : std::uint32_t {
-  frames = 1,    // a frame, or the request to exit
-  room = 2,      // in the ring of reports
-  releases = 4,  // of ranges of the result arena
+  std::optional<captured_output> captured{};
+  std::span<const std::byte> payload{};
+  std::optional<byte_range> large_payload{};
+  std::span<const byte_range> segments{};
 };
 
 class worker_lane {
  public:
   // Maps the memory: the client's pages for reading only. The descriptor is not needed afterwards.
   static os::result<worker_lane> open(const os::descriptor& memory);
+
+  // The same on memory mapped by somebody else, who keeps it: for tests.
+  static worker_lane over(lane_layout& lane) { return worker_lane{lane}; }
 
   // Claims the next frame that was not taken back. Everything reported before is visible to the
   // client by the time the claim is (the order the client relies on).
@@ -72,6 +69,11 @@ class worker_lane {
   // Whether claim() may find something; a load.
   bool frame_waits() const;
 
+  // To be called when there is nothing to claim. A number: frames that were taken back have been
+  // passed since the last claim, and the client must be told by a report of kind slots_freed, with
+  // the number as its payload.
+  std::optional<std::uint64_t> take_skipped();
+
   // The client wants this worker to leave when there is nothing to claim.
   bool exit_requested() const;
 
@@ -79,7 +81,7 @@ class worker_lane {
   bool report(const outgoing_report&);
 
   // Whether a report of this size would find room.
-  bool has_room(std::size_t payload, std::size_t ranges) const;
+  bool has_room(std::size_t payload, std::size_t ranges);
 
   // Page numbers of result ranges that the client has released, in any order; nothing: none is
   // left.
@@ -94,25 +96,32 @@ class worker_lane {
     end_sleep();
   }
 
-  client_words words() const;
+  client_words words() const { return client_words{*lane_}; }
 
   // Where a client's thread spins for us, or -1.
   int client_cpu() const;
   void publish_cpu(int cpu);
 
  private:
-  worker_lane(os::mapping memory);
+  explicit worker_lane(lane_layout& lane) : lane_(&lane) {}
 
+  claimed_frame read_slot(const lane_slot& slot, ticket of) const;
+  std::uint64_t pad_before(std::size_t total) const;
+  bool fits(std::uint64_t bytes);
+  void ring_client();
   std::uint32_t announce_sleep(wait_for reason);
   void wait(std::uint32_t bell);
   void end_sleep();
 
   os::mapping memory_;
+  lane_layout* lane_;
   std::uint64_t claimed_ = 0;     // frames passed: claimed or found revoked
+  std::uint64_t skipped_ = 0;     // of these, revoked ones that no claim has followed
   std::uint64_t reported_ = 0;    // bytes ever written to the ring of reports
-  std::uint64_t room_until_ = 0;  // how far it may be written by what was last seen of the client
+  std::uint64_t room_until_ = 0;  // how far it may be written, by what was last seen of the client
   std::uint64_t taken_releases_ = 0;
-  std::uint64_t rung_for_ = 0;  // the client's sleep that was rung for already
+  std::uint64_t rung_for_ = 0;  // the sleep of the client that was rung for already
+  std::uint64_t sleeps_ = 0;
   int published_cpu_ = -1;
 };
 

@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string>
 
 #include "wire/client_words.hpp"
+#include "wire/failure.hpp"
 #include "wire/frame.hpp"
 #include "worker/spec.hpp"
 
@@ -61,9 +61,9 @@ class runtime {
   runtime& operator=(const runtime&) = delete;
   virtual ~runtime() = default;
 
-  // Runs the initializer. A text: it failed, and why; the client gets it, and the worker ends. The
+  // Runs the initializer. A failure: the client gets it, and the worker ends. The
   // words of the client that concern jobs (who is asked to stop) stay valid for the process's life.
-  virtual std::optional<std::string> start(const spec&, const wire::client_words&) = 0;
+  virtual std::optional<wire::failure> start(const spec&, const wire::client_words&) = 0;
 
   // Runs one attempt. Whatever goes wrong is written to the output as an exception: nothing may be
   // thrown from here but a forced unwind (pthread_exit), which ends the worker.

@@ -10,14 +10,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "os/descriptor.hpp"
 #include "os/error.hpp"
-#include "wire/arena.hpp"
 #include "wire/frame.hpp"
+#include "wire/sparse_memory.hpp"
 
 namespace hardstop::worker {
 

@@ -1,0 +1,55 @@
+#include "wire/lane_signals.hpp"
+
+#include <utility>
+
+#include "os/mapping.hpp"
+#include "wire/layout.hpp"
+
+namespace hardstop::wire {
+
+lane_signals::lane_signals(std::shared_ptr<const os::mapping> memory)
+    : memory_(std::move(memory)) {}
+
+lane_layout& lane_signals::lane() const {
+  return lane_in(*memory_);
+}
+
+void lane_signals::ring() const {
+  auto& bell = lane().client.worker_bell;
+  // Relaxed: the worker compares the bell only to decide whether to sleep; what was published is
+  // ordered by its own word, and the system call is a full barrier between the two.
+  bell.fetch_add(1, std::memory_order_relaxed);
+  os::futex_wake(bell, os::futex_scope::shared);
+}
+
+bool lane_signals::has_news() const {
+  // seq_cst: the second look of a sleeper, which must not be done before arm()'s store.
+  return lane().worker.report_tail.load(std::memory_order_seq_cst) !=
+         lane().client.report_head.load(std::memory_order_relaxed);
+}
+
+os::awaited_word lane_signals::arm() const {
+  const auto& bell = lane().worker.client_bell;
+  // The bell before the announcement: whoever rings because of it changes the bell after this load.
+  const std::uint32_t expected = bell.load(std::memory_order_acquire);
+  constexpr std::uint64_t one_more_sleep = (std::uint64_t{1} << sleep_count_bits) + 1;
+  lane().client.client_sleep.fetch_add(one_more_sleep, std::memory_order_seq_cst);
+  return {.word = &bell, .expected = expected, .scope = os::futex_scope::shared};
+}
+
+void lane_signals::disarm() const {
+  // Relaxed: a worker that sees it late rings once for nothing.
+  lane().client.client_sleep.fetch_sub(1, std::memory_order_relaxed);
+}
+
+int lane_signals::worker_cpu() const {
+  return lane().worker.worker_cpu.load(std::memory_order_relaxed);
+}
+
+void lane_signals::publish_cpu(int cpu) const {
+  auto& word = lane().client.client_cpu;
+  // Stored only when it changes, so that the line stays shared with a worker that reads it.
+  if (word.load(std::memory_order_relaxed) != cpu) word.store(cpu, std::memory_order_relaxed);
+}
+
+}  // namespace hardstop::wire
