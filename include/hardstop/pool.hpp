@@ -88,6 +88,10 @@ class process_pool {
     return {};
   }
 
+  /// An overloaded function: say which, submit<static_cast<double (*)(double)>(&fn)>(x).
+  template <detail::an_overloaded_function_must_be_cast_to_one_signature Function>
+  void submit() = delete;
+
   /// Runs a captureless lambda: submit([](int x) { return x * x; }, 7), or
   /// submit({.timeout = 1s}, [](int x) { … }, 7). Otherwise like the above.
   template <class Lambda, class... Arguments>

@@ -8,12 +8,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <deque>
+#include <forward_list>
+#include <list>
+#include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <hardstop/detail/encoding.hpp>
@@ -89,6 +97,46 @@ template <class... Ts>
 inline constexpr bool is_tuple<std::tuple<Ts...>> = true;
 template <class First, class Second>
 inline constexpr bool is_tuple<std::pair<First, Second>> = true;
+
+template <class T>
+inline constexpr bool is_variant = false;
+template <class... Ts>
+inline constexpr bool is_variant<std::variant<Ts...>> = true;
+
+/// Standard containers of one type.
+template <class T>
+inline constexpr bool is_container = false;
+template <class T, class Allocator>
+inline constexpr bool is_container<std::deque<T, Allocator>> = true;
+template <class T, class Allocator>
+inline constexpr bool is_container<std::list<T, Allocator>> = true;
+template <class T, class Allocator>
+inline constexpr bool is_container<std::forward_list<T, Allocator>> = true;
+template <class T, class Less, class Allocator>
+inline constexpr bool is_container<std::set<T, Less, Allocator>> = true;
+template <class T, class Less, class Allocator>
+inline constexpr bool is_container<std::multiset<T, Less, Allocator>> = true;
+template <class T, class Hash, class Equal, class Allocator>
+inline constexpr bool is_container<std::unordered_set<T, Hash, Equal, Allocator>> = true;
+template <class T, class Hash, class Equal, class Allocator>
+inline constexpr bool is_container<std::unordered_multiset<T, Hash, Equal, Allocator>> = true;
+
+template <class T>
+inline constexpr bool is_map = false;
+template <class Key, class T, class Less, class Allocator>
+inline constexpr bool is_map<std::map<Key, T, Less, Allocator>> = true;
+template <class Key, class T, class Less, class Allocator>
+inline constexpr bool is_map<std::multimap<Key, T, Less, Allocator>> = true;
+template <class Key, class T, class Hash, class Equal, class Allocator>
+inline constexpr bool is_map<std::unordered_map<Key, T, Hash, Equal, Allocator>> = true;
+template <class Key, class T, class Hash, class Equal, class Allocator>
+inline constexpr bool is_map<std::unordered_multimap<Key, T, Hash, Equal, Allocator>> = true;
+
+/// A plain list of types.
+template <class... Ts>
+struct types {
+  static constexpr std::size_t count = sizeof...(Ts);
+};
 
 // The bytes of one value, and of a range.
 

@@ -11,18 +11,13 @@
 #include <tuple>
 #include <type_traits>
 
+#include <hardstop/detail/raw.hpp>
 #include <hardstop/detail/transfer.hpp>
 
 namespace hardstop::detail {
 
 template <class T>
 inline constexpr bool is_stop_token = std::same_as<std::remove_cvref_t<T>, std::stop_token>;
-
-/// A plain list of types.
-template <class... Ts>
-struct types {
-  static constexpr std::size_t count = sizeof...(Ts);
-};
 
 template <class Result, class... Parameters>
 struct plain_signature {
@@ -80,8 +75,11 @@ concept one_call_operator = std::is_class_v<Callable> && requires {
 };
 
 template <class Callable>
-concept c_variadic =
-    function_pointer<Callable> && !requires { sizeof(callable_signature<Callable>); };
+inline constexpr bool c_variadic = false;
+template <class Result, class... Parameters>
+inline constexpr bool c_variadic<Result (*)(Parameters..., ...)> = true;
+template <class Result, class... Parameters>
+inline constexpr bool c_variadic<Result (*)(Parameters..., ...) noexcept> = true;
 
 /// What a job needs to know of a callable. For one that cannot be a job: an error in words, and
 /// then void() so that it stays the only one.

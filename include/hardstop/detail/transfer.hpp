@@ -82,20 +82,49 @@ struct must_travel {
   static constexpr bool value = true;
 };
 
+/// What a standard type is made of, as far as it has to travel with it.
 template <class T>
-  requires(!has_codec<T> && !raw<T> && (is_vector<T> || is_array<T> || is_optional<T>))
-struct must_travel<T> : must_travel<typename T::value_type> {};
-
-template <class... Ts>
-  requires(!has_codec<std::tuple<Ts...>>)
-struct must_travel<std::tuple<Ts...>> {
-  static constexpr bool value = (must_travel<Ts>::value && ...);
+struct parts_of {
+  using type = types<>;
 };
 
-template <class First, class Second>
-  requires(!has_codec<std::pair<First, Second>>)
-struct must_travel<std::pair<First, Second>> {
-  static constexpr bool value = must_travel<First>::value && must_travel<Second>::value;
+template <class T>
+  requires(is_vector<T> || is_array<T> || is_optional<T>)
+struct parts_of<T> {
+  using type = types<typename T::value_type>;
+};
+
+template <template <class...> class Template, class... Parts>
+  requires is_tuple<Template<Parts...>> || is_variant<Template<Parts...>>
+struct parts_of<Template<Parts...>> {
+  using type = types<Parts...>;
+};
+
+template <template <class...> class Container, class First, class... Rest>
+  requires is_container<Container<First, Rest...>>
+struct parts_of<Container<First, Rest...>> {
+  using type = types<First>;
+};
+
+template <template <class...> class Map, class Key, class Value, class... Rest>
+  requires is_map<Map<Key, Value, Rest...>>
+struct parts_of<Map<Key, Value, Rest...>> {
+  using type = types<Key, Value>;
+};
+
+template <class Parts>
+inline constexpr bool all_travel = true;
+template <class... Parts>
+inline constexpr bool all_travel<types<Parts...>> =
+    (must_travel<std::remove_const_t<Parts>>::value && ...);
+
+template <class T>
+concept made_of_parts =
+    !has_codec<T> && !raw<T> && !std::same_as<typename parts_of<T>::type, types<>>;
+
+template <made_of_parts T>
+struct must_travel<T> {
+  static constexpr bool value = all_travel<typename parts_of<T>::type>;
 };
 
 template <class T>
