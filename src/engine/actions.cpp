@@ -1,0 +1,161 @@
+// What the scheduler decided, done: frames, signals, messages. Under the engine's lock; whatever is slow goes to the
+// outbox.
+#include <algorithm>
+#include <csignal>
+
+#include "engine/engine.hpp"
+#include "engine/scheduled.hpp"
+
+namespace hardstop::engine {
+
+namespace {
+
+// One dispatch in so many is timed for the histogram: a stamp costs the worker a look at the clock.
+constexpr std::uint64_t timed_share = 64;
+
+wire::job_frame frame_of(const job& which) {
+  wire::job_frame frame;
+  frame.ticket = on_wire(which.ticket);
+  frame.function = which.function;
+  const bool timed = which.timeout != schedule::forever || which.order % timed_share == 0;
+  frame.stamp = timed ? wire::claim_stamp::on : wire::claim_stamp::off;
+  frame.payload = which.bytes.view();
+  if (which.large_in) {
+    if (which.large_in->payload) {
+      frame.payload = {};
+      frame.large_payload = which.large_in->payload->place();
+    }
+    frame.segments = which.large_in->places;
+  }
+  return frame;
+}
+
+}  // namespace
+
+schedule::lane_answer engine::dispatch(schedule::worker& to, schedule::job& what) {
+  worker& at = ours(to);
+  job& which = ours(what);
+  const auto slot = at.channel->put(frame_of(which));
+  if (!slot) return schedule::lane_answer::full;
+  which.slot = *slot;
+  which.pid = at.process.pid();
+  touch(at);
+  pool& home = ours(*at.pool);
+  if (home.waiting_for_room.load(std::memory_order_relaxed) != 0) make_room(home);
+  if (which.max_memory != 0) memory_watched_ = true;
+  return schedule::lane_answer::accepted;
+}
+
+schedule::take_back_answer engine::take_back(schedule::worker& from, schedule::job& what) {
+  job& which = ours(what);
+  const auto answer = ours(from).channel->take_back(which.slot, on_wire(which.ticket));
+  if (answer == wire::take_back_answer::already_claimed) return schedule::take_back_answer::already_claimed;
+  which.pid = 0;
+  return schedule::take_back_answer::taken;
+}
+
+std::optional<schedule::instant> engine::claimed_at(schedule::worker& at, schedule::job& what,
+                                                    schedule::instant now) {
+  const job& which = ours(what);
+  const wire::claim_info claim = ours(at).channel->claimed(which.slot, on_wire(which.ticket));
+  if (!claim.claimed) return std::nullopt;
+  if (!claim.stamp) return now;
+  // Written by the worker: true only within what is possible (G12).
+  return std::clamp(os::from_nanoseconds(*claim.stamp), which.dispatched_at, std::max(now, which.dispatched_at));
+}
+
+void engine::ask(schedule::worker& at, schedule::job& what) {
+  ours(at).channel->ask(on_wire(what.ticket));
+}
+
+void engine::settle(schedule::worker& at, schedule::ticket witness) {
+  outbox_.to_settle.emplace_back(&ours(at), witness);
+}
+
+void engine::kill(schedule::worker& at) {
+  worker& victim = ours(at);
+  victim.killed = true;
+  victim.killed_at = os::now();
+  // Through the pidfd and at once: the guardian would add its own wake-up. ESRCH means that it is dead already.
+  if (victim.process) static_cast<void>(victim.process.send_signal(SIGKILL));
+  pool& home = ours(*at.pool);
+  if (const job* front = front_of(victim); front != nullptr && front->stopping == schedule::stop_reason::deadline) {
+    home.numbers.deadline_late.record(os::now() - schedule::later(front->started_at, front->timeout));
+  }
+  // Without a process yet: it is killed when the guardian tells of it (on_spawned).
+  if (home.line && victim.asked_for) send(*home.line, wire::kill{victim.id});
+}
+
+void engine::retire(schedule::worker& at) {
+  worker& leaving = ours(at);
+  leaving.leaving = true;
+  if (!leaving.channel) return;  // its memory is being made; see spawn_wanted()
+  leaving.channel->request_exit();
+  touch(leaving);
+}
+
+schedule::worker& engine::spawn(schedule::pool& whose) {
+  pool& home = ours(whose);
+  auto fresh = std::make_unique<worker>();
+  worker& born = *fresh;
+  born.id = wire::worker_id{++last_worker_};
+  home.members.emplace(last_worker_, std::move(fresh));
+  outbox_.to_spawn.emplace_back(home.shared_from_this(), born.id);
+  return born;
+}
+
+void engine::discard(schedule::worker& at) {
+  worker& gone = ours(at);
+  if (gone.results) gone.results->worker_gone();
+  std::erase(outbox_.touched, &gone);
+  std::erase_if(outbox_.to_settle, [&](const auto& entry) { return entry.first == &gone; });
+  pool& home = ours(*at.pool);
+  auto place = home.members.find(static_cast<std::uint64_t>(gone.id));
+  outbox_.graveyard.push_back(std::move(place->second));
+  home.members.erase(place);
+  lanes_version_.fetch_add(1, std::memory_order_release);
+}
+
+void engine::complete(schedule::job& what, schedule::ending how) {
+  job& which = ours(what);
+  if (how.kind == schedule::end_kind::finished) {
+    which.cancel_came_late = how.cancel_was_requested;
+    take_result(which);
+  } else {
+    describe_end(which, how);
+  }
+  count_end(which);
+  which.next = nullptr;
+  if (outbox_.ended_last != nullptr) {
+    outbox_.ended_last->next = &which;
+  } else {
+    outbox_.ended_first = &which;
+  }
+  outbox_.ended_last = &which;
+  pool& home = ours(*what.pool);
+  if (home.waiting_for_room.load(std::memory_order_relaxed) != 0) make_room(home);
+}
+
+void engine::birth(schedule::pool& whose) { outbox_.to_birth.push_back(ours(whose).shared_from_this()); }
+
+void engine::dismiss(schedule::pool& whose) {
+  pool& home = ours(whose);
+  if (!home.line) return;
+  home.line->dismissed = true;
+  send(*home.line, wire::dismiss{});
+}
+
+void engine::closed(schedule::pool& whose) { outbox_.closed.push_back(ours(whose).shared_from_this()); }
+
+void engine::touch(worker& at) {
+  if (at.touched) return;
+  at.touched = true;
+  outbox_.touched.push_back(&at);
+}
+
+void engine::make_room(pool& home) {
+  home.room.fetch_add(1, std::memory_order_release);
+  os::futex_wake(home.room, os::futex_scope::process);
+}
+
+}  // namespace hardstop::engine

@@ -1,0 +1,172 @@
+// How guardians and workers come to be: everything here is too slow for the lock and is done between turns.
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include <hardstop/errors.hpp>
+
+#include "engine/control.hpp"
+#include "engine/cpp_workers.hpp"
+#include "engine/engine.hpp"
+#include "engine/scheduled.hpp"
+#include "worker/loop.hpp"
+#include "worker/spec.hpp"
+
+namespace hardstop::engine {
+
+namespace in_worker = hardstop::worker;
+
+namespace {
+
+in_worker::stream as_stream(stdio choice) {
+  switch (choice) {
+    case stdio::inherit: return in_worker::stream::inherit;
+    case stdio::null: return in_worker::stream::null;
+    case stdio::capture: return in_worker::stream::capture;
+  }
+  return in_worker::stream::inherit;
+}
+
+guardian::start_method as_start(start_method choice) {
+  switch (choice) {
+    case start_method::fork: return guardian::start_method::fork;
+    case start_method::forkserver: return guardian::start_method::forkserver;
+    case start_method::spawn: return guardian::start_method::spawn;
+  }
+  return guardian::start_method::fork;
+}
+
+wire::arena_options arena_choice(const pool_options& options) {
+  return {.pages = options.huge_pages ? wire::page_choice::huge : wire::page_choice::normal};
+}
+
+}  // namespace
+
+in_worker::spec spec_of(const pool_options& options) {
+  in_worker::spec spec;
+  const worker_environment& chosen = options.environment;
+  in_worker::environment& into = spec.environment;
+  into.standard_input = as_stream(chosen.standard_input);
+  into.standard_output = as_stream(chosen.standard_output);
+  into.standard_error = as_stream(chosen.standard_error);
+  into.inherit_variables = chosen.inherit_variables;
+  into.variables = chosen.variables;
+  into.working_directory = chosen.working_directory;
+  if (chosen.umask) into.umask = static_cast<mode_t>(*chosen.umask);
+  into.nice = chosen.nice;
+  into.affinity = chosen.affinity;
+  for (const hardstop::resource_limit& limit : chosen.resource_limits) {
+    into.limits.push_back({limit.resource, limit.soft, limit.hard});
+  }
+  into.reset_signals = chosen.reset_signals;
+  if (options.initializer) {
+    const auto [module, offset] = detail::identify(options.initializer.function);
+    spec.initializer = {module, offset};
+    spec.initializer_arguments = options.initializer.arguments;
+  }
+  spec.pages = options.huge_pages ? wire::page_choice::huge : wire::page_choice::normal;
+  return spec;
+}
+
+void engine::give_birth(const std::shared_ptr<pool>& home) {
+  guardian::birth_plan plan;
+  const pool_options& options = home->options;
+  plan.start = as_start(options.start);
+  plan.hooks = &cpp_workers();
+  plan.cgroup = options.cgroup;
+  plan.start_timeout = std::chrono::ceil<std::chrono::milliseconds>(options.start_timeout);
+  if (options.start != start_method::fork) {
+    plan.exec_argv = own_program();
+    if (options.huge_pages) plan.exec_environment.emplace_back("GLIBC_TUNABLES", tunables_with_huge_pages());
+  }
+
+  std::string failure;
+  std::shared_ptr<guardian_line> line;
+  if (auto spec = in_worker::write_spec(spec_of(options))) {
+    plan.spec = std::move(*spec);
+    auto born = guardian::give_birth(plan);
+    if (born) {
+      line = std::make_shared<guardian_line>();
+      line->link = std::move(*born);
+    } else {
+      failure = born.error().message;
+    }
+  } else {
+    failure = spec.error().message();
+  }
+
+  // The threads come after the fork: a host with one thread forks as one.
+  enter_pool(home);
+  std::vector<wanted_worker> wanted;
+  {
+    turn now(*this);
+    if (line) {
+      home->line = line;
+      home->facts = line->link.facts;
+      scheduler_.guardian_up(*home, now.now());
+    } else {
+      scheduler_.birth_failed(*home, failure, now.now());
+    }
+    wanted.swap(outbox_.to_spawn);
+  }
+  if (line) control_.watch(home, line);
+  spawn_wanted(std::move(wanted));
+}
+
+// A worker's memory is made without the lock: some mappings and a hundred microseconds.
+void engine::spawn_wanted(std::vector<wanted_worker>&& wanted) {
+  for (auto& [home, id] : wanted) {
+    std::string failure;
+    auto lane = wire::client_lane::create();
+    std::shared_ptr<wire::client_results> results;
+    captures captured;
+    const worker_environment& environment = home->options.environment;
+    if (!lane) {
+      failure = lane.error().message();
+    } else if (auto made = wire::client_results::create(lane->signals(), arena_choice(home->options))) {
+      results = std::move(*made);
+    } else {
+      failure = made.error().message();
+    }
+    const auto capture = [&](stdio choice, const char* name, os::descriptor& into) {
+      if (choice != stdio::capture || !failure.empty()) return;
+      auto file = in_worker::make_capture_file(name);
+      if (file) {
+        into = std::move(*file);
+      } else {
+        failure = file.error().message();
+      }
+    };
+    capture(environment.standard_output, "hardstop-stdout", captured.output);
+    capture(environment.standard_error, "hardstop-stderr", captured.error);
+
+    turn now(*this);
+    worker* at = find(*home, id);
+    if (at == nullptr) continue;  // its guardian was lost meanwhile
+    if (failure.empty() && !home->line) failure = "the guardian was lost";
+    if (failure.empty() && at->killed) failure = "it was not wanted any more";
+    if (!failure.empty()) {
+      schedule::death how;
+      how.last_words = failure;
+      report_gone(*at, how, nullptr, now.now());
+      continue;
+    }
+    std::vector<const os::descriptor*> beside{&lane->memory(), &results->memory(), &home->arguments->memory()};
+    wire::spawn message{.worker = id, .memory_limit = home->options.max_memory};
+    if (captured.output) beside.push_back(&captured.output);
+    if (captured.error) beside.push_back(&captured.error);
+    message.captured = captured.output ? (captured.error ? wire::capture::both : wire::capture::output)
+                                       : (captured.error ? wire::capture::error : wire::capture::no);
+    send(*home->line, message, beside);
+    lane->drop_descriptor();
+    at->channel.emplace(std::move(*lane));
+    at->results = std::move(results);
+    at->captured = std::move(captured);
+    at->asked_for = true;
+    if (at->leaving) at->channel->request_exit();
+    lanes_version_.fetch_add(1, std::memory_order_release);
+    lanes_changed_ = true;
+  }
+}
+
+}  // namespace hardstop::engine

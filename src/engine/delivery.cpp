@@ -1,0 +1,113 @@
+#include "engine/delivery.hpp"
+
+#include <sys/prctl.h>
+
+#include "engine/engine.hpp"
+#include "engine/lane_watch.hpp"
+#include "engine/pool.hpp"
+#include "os/signals.hpp"
+
+namespace hardstop::engine {
+
+namespace {
+
+// Continuations are kept newest first; they run in the order in which they came.
+detail::continuation* reversed(detail::continuation* first) {
+  detail::continuation* turned = nullptr;
+  while (first != nullptr) {
+    detail::continuation* next = first->next;
+    first->next = turned;
+    turned = first;
+    first = next;
+  }
+  return turned;
+}
+
+}  // namespace
+
+void delivery::start() {
+  stopping_ = false;
+  // The host's handlers must never run here (G10): the mask is inherited by the new thread from its first instruction.
+  const os::signals_blocked quiet;
+  thread_ = std::thread([this] { loop(); });
+}
+
+void delivery::stop() {
+  stopping_ = true;
+  wake();
+  thread_.join();
+  id_ = std::thread::id{};
+}
+
+bool delivery::is_this_thread() const { return id_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
+
+void delivery::wake() {
+  bell_.fetch_add(1, std::memory_order_seq_cst);
+  os::futex_wake(bell_, os::futex_scope::process);
+}
+
+void delivery::run_later(detail::continuation* first) {
+  {
+    const std::lock_guard lock(inbox_lock_);
+    inbox_.continuations.push_back(first);
+  }
+  if (!is_this_thread()) wake();
+}
+
+void delivery::tell_later(kept_event&& what) {
+  {
+    const std::lock_guard lock(inbox_lock_);
+    inbox_.events.push_back(std::move(what));
+  }
+  if (!is_this_thread()) wake();
+}
+
+void delivery::give_birth_later(std::shared_ptr<detail::pool> whose) {
+  {
+    const std::lock_guard lock(inbox_lock_);
+    inbox_.births.push_back(std::move(whose));
+  }
+  if (!is_this_thread()) wake();
+}
+
+bool delivery::run_inbox() {
+  inbox work;
+  {
+    const std::lock_guard lock(inbox_lock_);
+    if (inbox_.empty()) return false;
+    std::swap(work, inbox_);
+  }
+  for (auto& whose : work.births) home_.give_birth(whose);
+  for (const kept_event& each : work.events) {
+    each.pool->options.on_event({.kind = each.kind,
+                                 .when = each.when,
+                                 .pool = each.pool->name,
+                                 .job = each.job,
+                                 .pid = each.pid,
+                                 .attempt = each.attempt,
+                                 .text = each.text});
+  }
+  for (detail::continuation* chain : work.continuations) {
+    for (detail::continuation* next = reversed(chain); next != nullptr;) {
+      detail::continuation* now = next;
+      next = now->next;  // running may destroy it
+      now->run();
+    }
+  }
+  return true;
+}
+
+void delivery::loop() {
+  ::prctl(PR_SET_NAME, "hs-delivery");
+  id_ = std::this_thread::get_id();
+  lane_watch watch(home_, sleeper::delivery);
+  while (!stopping_.load(std::memory_order_acquire)) {
+    const std::uint32_t heard = bell_.load(std::memory_order_seq_cst);
+    const bool ran = run_inbox();
+    const std::size_t reports = home_.read_lanes();
+    if (ran || reports != 0) continue;
+    watch.sleep({.word = &bell_, .expected = heard, .scope = os::futex_scope::process}, std::nullopt);
+  }
+}
+
+}  // namespace hardstop::engine

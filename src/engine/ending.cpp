@@ -1,0 +1,223 @@
+// How a job ended, in the words its holder gets: from the scheduler's ending, the worker's last report and the
+// guardian's account of a death. Under the engine's lock; only what is not a plain value costs an allocation.
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <string>
+
+#include "engine/engine.hpp"
+#include "engine/scheduled.hpp"
+#include "wire/failure.hpp"
+#include "worker/exit_code.hpp"
+
+namespace hardstop::engine {
+
+namespace {
+
+constexpr std::size_t most_output = 64 * 1024;  // told in outcome::output()
+
+std::string read_file(const os::descriptor& file, std::uint64_t from, std::uint64_t to) {
+  if (!file || to <= from || to == wire::captured_output::lost) return {};
+  from = std::max(from, to > most_output ? to - most_output : 0);
+  std::string text(to - from, '\0');
+  const ssize_t got = ::pread(file.get(), text.data(), text.size(), static_cast<off_t>(from));
+  text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  return text;
+}
+
+std::uint64_t size_of(const os::descriptor& file) {
+  const off_t end = file ? ::lseek(file.get(), 0, SEEK_END) : 0;
+  return end > 0 ? static_cast<std::uint64_t>(end) : 0;
+}
+
+// What the attempt wrote since the one before it; a dead worker's up to the files' ends.
+void read_output(captures& from, const std::optional<wire::captured_output>& ends, outcome::facts& into) {
+  if (!from.output && !from.error) return;
+  const std::uint64_t out_end = ends ? ends->out_end : size_of(from.output);
+  const std::uint64_t error_end = ends ? ends->err_end : size_of(from.error);
+  into.output = read_file(from.output, from.output_read, out_end);
+  into.error_output = read_file(from.error, from.error_read, error_end);
+  from.output_read = out_end;
+  from.error_read = error_end;
+}
+
+std::string likely_cause(const schedule::death& how, const worker& at, const wire::gone* account,
+                         schedule::stop_reason reason) {
+  if (reason == schedule::stop_reason::garbage) {
+    return "it wrote over the memory it shares with the pool (" + at.last_words + ") and was killed";
+  }
+  if (how.guardian_lost) return "the pool's guardian process was killed or hung, and its workers with it";
+  if (account != nullptr && account->oom_kills > 0) return "killed by the kernel: its cgroup was out of memory";
+  if (how.signal == SIGKILL) return "a SIGKILL from outside, possibly the kernel's OOM killer";
+  if (how.signal == SIGSEGV || how.signal == SIGBUS) return "a crash: it touched memory that is not there";
+  if (how.signal == SIGABRT) return "it called abort(), as failed assertions and uncaught exceptions in threads do";
+  if (how.signal == SIGFPE || how.signal == SIGILL) return "a crash";
+  if (how.signal == SIGSYS) return "a system call that a seccomp filter forbids";
+  if (how.signal == SIGXCPU || how.signal == SIGXFSZ) return "a resource limit of the worker";
+  if (how.signal != 0) return "a signal that nobody in the pool sent";
+  switch (static_cast<hardstop::worker::exit_code>(how.exit_code)) {
+    case hardstop::worker::exit_code::thread_exited:
+      return "the job ended the thread that runs jobs (pthread_exit)";
+    case hardstop::worker::exit_code::lane_corrupt:
+      return "the job wrote over the worker's own memory";
+    case hardstop::worker::exit_code::not_the_worker:
+    case hardstop::worker::exit_code::start_failed:
+    case hardstop::worker::exit_code::no_lane:
+    case hardstop::worker::exit_code::left:
+      break;
+  }
+  return "the job called exit()";
+}
+
+}  // namespace
+
+void engine::count_end(job& which) {
+  auto& ended = ours(*which.pool).numbers.ended;
+  switch (which.kind) {
+    case outcome_kind::value: ++ended.value; break;
+    case outcome_kind::exception: ++ended.exception; break;
+    case outcome_kind::cancelled: ++ended.cancelled; break;
+    case outcome_kind::timed_out: ++ended.timed_out; break;
+    case outcome_kind::worker_died: ++ended.worker_died; break;
+    case outcome_kind::memory_limit: ++ended.memory_limit; break;
+    case outcome_kind::not_started: ++ended.not_started; break;
+  }
+}
+
+outcome::facts engine::facts_of(const job& which) {
+  outcome::facts known;
+  known.job = which.name();
+  known.pid = which.pid;
+  known.attempt = which.attempt;
+  known.ran_for = which.ran_for;
+  known.cancel = which.cancel_came_late ? cancel_answer::finished_first : cancel_answer::not_requested;
+  return known;
+}
+
+void engine::take_result(job& which) {
+  worker& at = *current_.at;
+  const wire::lane_report& report = *current_.report;
+  pool& home = ours(*which.pool);
+
+  const auto claim = at.channel->claimed(which.slot, report.ticket);
+  const auto earliest = std::max(which.dispatched_at, at.last_end);
+  auto began = earliest;
+  if (claim.stamp) {
+    began = std::clamp(os::from_nanoseconds(*claim.stamp), which.dispatched_at, std::max(current_.now, which.dispatched_at));
+    home.numbers.dispatch.record(began - which.submitted_at);
+  }
+  which.ran_for = current_.now - std::min(began, current_.now);
+
+  if (which.large_in) {
+    // A child of the attempt may still read the arguments: they are not used again before the tree is gone.
+    if (report.forked == wire::forked::yes) at.retired.push_back(std::move(which.large_in));
+    which.large_in.reset();
+  }
+
+  if (report.kind == wire::report_kind::exception) {
+    which.kind = outcome_kind::exception;
+    auto failure = wire::decode_failure(report.payload);
+    if (!failure) failure = wire::failure{.type = "unknown", .what = "the worker's account of it cannot be read"};
+    which.bytes.clear();
+    outcome::facts known = facts_of(which);
+    read_output(at.captured, report.captured, known);
+    which.ended = std::make_unique<outcome>(
+        std::move(known), outcome::exception{.type = std::move(failure->type), .what = std::move(failure->what)});
+    return;
+  }
+
+  which.kind = outcome_kind::value;
+  which.bytes.assign(report.payload);
+  which.large_out = std::move(current_.large);
+  if (report.captured) {
+    outcome::facts known = facts_of(which);
+    read_output(at.captured, report.captured, known);
+    which.ended = std::make_unique<outcome>(std::move(known), outcome::value{});
+  }
+}
+
+void engine::describe_end(job& which, const schedule::ending& how) {
+  using schedule::end_kind;
+  worker* at = current_.at;
+  pool& home = ours(*which.pool);
+  which.bytes.clear();
+  which.large_in.reset();
+  if (how.started && which.started_at != schedule::never) {
+    const auto stopped = at != nullptr && at->killed ? at->killed_at : current_.now;
+    which.ran_for = std::max(nanoseconds{0}, nanoseconds(stopped - which.started_at));
+  }
+
+  outcome::facts known = facts_of(which);
+  if (!how.started) known.pid = 0;
+  if (how.worker_death) {
+    known.processes_stopped = how.worker_death->processes;
+    if (how.worker_death->unconfirmed_pid != 0) {
+      known.unconfirmed = unconfirmed{how.worker_death->unconfirmed_pid, how.worker_death->unconfirmed_reason};
+    }
+  }
+  if (at != nullptr && how.started) read_output(at->captured, std::nullopt, known);
+
+  const auto requested = [&] {
+    return which.cancel_requested ? (how.started ? cancel_answer::killed : cancel_answer::never_started)
+                                  : cancel_answer::not_requested;
+  };
+  outcome::alternatives kind;
+  switch (how.kind) {
+    case end_kind::finished:
+      break;  // take_result()'s
+    case end_kind::cancelled:
+      known.cancel = how.started ? cancel_answer::killed : cancel_answer::never_started;
+      kind = outcome::cancelled{
+          .how = how.started ? outcome::cancelled::extent::killed : outcome::cancelled::extent::never_started,
+          .by = how.reason == schedule::stop_reason::shutdown ? outcome::cancelled::source::shutdown
+                                                              : outcome::cancelled::source::caller};
+      which.kind = outcome_kind::cancelled;
+      break;
+    case end_kind::timed_out:
+      known.cancel = requested();
+      kind = outcome::timed_out{.limit = which.timeout};
+      which.kind = outcome_kind::timed_out;
+      break;
+    case end_kind::memory_limit:
+      known.cancel = requested();
+      kind = outcome::memory_limit{.limit = which.max_memory, .used = at != nullptr ? at->memory_seen : 0};
+      which.kind = outcome_kind::memory_limit;
+      break;
+    case end_kind::worker_died: {
+      known.cancel = requested();
+      const schedule::death& death = *how.worker_death;
+      outcome::worker_died died;
+      if (death.signal != 0) {
+        died.signal = death.signal;
+      } else if (death.exit_code >= 0) {
+        died.exit_code = death.exit_code;
+      }
+      died.core_dumped = death.core_dumped;
+      died.peak_memory = death.peak_memory;
+      died.cpu_time = death.cpu_time;
+      if (at != nullptr) died.likely_cause = likely_cause(death, *at, current_.gone, how.reason);
+      kind = std::move(died);
+      which.kind = outcome_kind::worker_died;
+      break;
+    }
+    case end_kind::not_started: {
+      outcome::not_started never;
+      if (how.why == schedule::why_not_started::shutdown) {
+        never.why = outcome::not_started::cause::shutdown;
+        never.reason = "pool '" + home.name + "' was shut down first";
+      } else {
+        never.why = outcome::not_started::cause::pool_broken;
+        never.reason = home.broken_reason;
+      }
+      kind = std::move(never);
+      which.kind = outcome_kind::not_started;
+      break;
+    }
+  }
+  which.ended = std::make_unique<outcome>(std::move(known), std::move(kind));
+}
+
+}  // namespace hardstop::engine

@@ -1,0 +1,349 @@
+#include "engine/engine.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include <hardstop/errors.hpp>
+
+#include "engine/scheduled.hpp"
+#include "guardian/role.hpp"
+#include "os/cpu.hpp"
+#include "os/same_process.hpp"
+
+namespace hardstop::engine {
+
+namespace {
+
+std::atomic<engine*> of_this_process{nullptr};
+
+schedule::pool_policy policy_of(const pool_options& options) {
+  schedule::pool_policy policy;
+  policy.workers = static_cast<std::size_t>(options.workers.value_or(usable_cpus()));
+  policy.spares = static_cast<std::size_t>(options.spares);
+  policy.min_workers = options.min_workers ? static_cast<std::size_t>(*options.min_workers) : policy.workers;
+  policy.idle_timeout = options.idle_timeout.value_or(schedule::forever);
+  policy.max_jobs_per_worker = options.max_jobs_per_worker;
+  policy.start_timeout = options.start_timeout;
+  return policy;
+}
+
+schedule::duration grace_or_now(nanoseconds grace) { return std::max(grace, nanoseconds{0}); }
+
+}  // namespace
+
+engine::engine() : generation_(os::process_generation()), control_(*this), delivery_(*this) {}
+
+engine& engine::instance() {
+  engine* found = of_this_process.load(std::memory_order_acquire);
+  if (found != nullptr && found->generation_ == os::process_generation()) return *found;
+  // The first use here, or the first after a fork: then the copy that was inherited belongs to nobody, and its threads
+  // do not exist. Never freed, since a job may be released when everything else of this process has been destroyed.
+  auto* fresh = new engine();
+  if (of_this_process.compare_exchange_strong(found, fresh, std::memory_order_acq_rel)) return *fresh;
+  delete fresh;
+  return *of_this_process.load(std::memory_order_acquire);
+}
+
+// --- turns
+
+turn::turn(engine& home) : home_(home), lock_(home.mutex_), now_(os::now()) {}
+
+void turn::finish() {
+  if (lock_.owns_lock()) home_.work_off(*this);
+}
+
+void engine::work_off(turn& ending) {
+  // What a settlement turns up may end further jobs, so that it comes first.
+  for (std::size_t next = 0; next < outbox_.to_settle.size(); ++next) {
+    const auto [at, witness] = outbox_.to_settle[next];
+    read_to_the_end(*at, ending.now());
+    scheduler_.settled(*at, witness, ending.now());
+  }
+  outbox_.to_settle.clear();
+
+  // Bells are rung without the lock; the handles keep the lanes' memory alive until then.
+  std::array<wire::lane_signals, 4> bells;
+  std::size_t bell_count = 0;
+  for (worker* at : outbox_.touched) {
+    at->touched = false;
+    if (!at->channel || !at->channel->ring_needed()) continue;
+    if (bell_count == bells.size()) {
+      at->channel->signals().ring();
+    } else {
+      bells[bell_count++] = at->channel->signals();
+    }
+  }
+  outbox_.touched.clear();
+
+  job* ended = std::exchange(outbox_.ended_first, nullptr);
+  outbox_.ended_last = nullptr;
+  const schedule::instant next = std::min(scheduler_.next_timer().value_or(schedule::never), next_check_);
+  const bool timers_moved = next < armed_;
+  if (timers_moved) armed_ = next;
+  const bool watch = std::exchange(memory_watched_, false);
+  const bool lanes_changed = std::exchange(lanes_changed_, false);
+  std::optional<outbox> slow;
+  if (!outbox_.plain()) slow = std::exchange(outbox_, {});
+  ending.lock_.unlock();
+
+  for (std::size_t each = 0; each < bell_count; ++each) bells[each].ring();
+  settle_ended(ended);
+  if (timers_moved) control_.look_at_timers();
+  if (watch) control_.watch_memory();
+  if (lanes_changed) delivery_.wake();
+  if (slow) work_off_slowly(std::move(*slow));
+}
+
+void engine::work_off_slowly(outbox work) {
+  if (!work.to_spawn.empty()) control_.spawn(std::move(work.to_spawn));
+  for (auto& whose : work.to_birth) {
+    // The first guardian is born in the thread that submits first, which is what a fork user expects; a later one in
+    // the thread that may run user code, fork handlers included.
+    if (whose->counters.births <= 1) {
+      give_birth(whose);
+    } else {
+      delivery_.give_birth_later(std::move(whose));
+    }
+  }
+  for (const auto& whose : work.closed) leave_pool(whose);
+}
+
+void engine::settle_ended(job* next) {
+  while (next != nullptr) {
+    job* which = next;
+    next = which->next == nullptr ? nullptr : &ours(*which->next);
+    if (which->large_out) which->large_out->make_room();
+    if (detail::continuation* waiting = which->settle()) delivery_.run_later(waiting);
+    if (which->release()) stock_.give_back(which);
+  }
+}
+
+// --- pools
+
+std::shared_ptr<pool> engine::open(const pool_options& options) {
+  if (guardian::role_of_this_process() != guardian::process_role::client) {
+    throw not_initialised(
+        "a pool was made in a process that the library executed as a worker or guardian, before it called "
+        "hardstop::init(argc, argv): make that call the first of main()");
+  }
+  auto made = std::make_shared<pool>(options);
+  made->home = this;
+  made->generation = generation_;
+  turn now(*this);
+  made->name = options.name.empty() ? "pool" + std::to_string(++last_pool_) : options.name;
+  scheduler_.open(*made, policy_of(options));
+  return made;
+}
+
+void engine::enter_pool(const std::shared_ptr<pool>& whose) {
+  const std::lock_guard lifecycle(lifecycle_);
+  if (whose->entered) return;
+  whose->entered = true;
+  if (users_++ == 0) {
+    control_.start();
+    delivery_.start();
+  }
+  const std::lock_guard lock(mutex_);
+  pools_.push_back(whose);
+  armed_ = schedule::never;  // what was armed before the threads ran was not heard
+}
+
+// The pool's end; its threads end with the last wait_closed().
+void engine::leave_pool(const std::shared_ptr<pool>& whose) {
+  {
+    turn now(*this);
+    news(*whose, event_kind::pool_closed);
+    std::erase(pools_, whose);
+    lanes_version_.fetch_add(1, std::memory_order_release);
+    make_room(*whose);
+  }
+  whose->closed.store(1, std::memory_order_release);
+  os::futex_wake(whose->closed, os::futex_scope::process);
+}
+
+void engine::news(pool& whose, event_kind kind, int pid, std::string text) {
+  if (!whose.options.on_event) return;
+  delivery_.tell_later({.pool = whose.shared_from_this(),
+                        .kind = kind,
+                        .when = std::chrono::system_clock::now(),
+                        .job = {},
+                        .pid = pid,
+                        .attempt = 0,
+                        .text = std::move(text)});
+}
+
+void engine::prepare(pool& whose) {
+  std::call_once(whose.prepared, [&] {
+    auto arena = wire::argument_arena::create(
+        {.pages = whose.options.huge_pages ? wire::page_choice::huge : wire::page_choice::normal});
+    if (!arena) {
+      throw system_failure(std::error_code(arena.error().code, std::generic_category()),
+                           "no shared memory for pool '" + whose.name + "' (" + arena.error().operation + ")");
+    }
+    whose.arguments = std::move(*arena);
+  });
+}
+
+const detail::pool_handle& engine::shared_pool() {
+  static_cast<void>(this);
+  const std::lock_guard lifecycle(shared_pool_lock_);
+  if (!shared_pool_) {
+    pool_options options;
+    options.name = "hardstop::run";
+    options.min_workers = 1;
+    options.idle_timeout = std::chrono::seconds(60);
+    shared_pool_ = std::make_unique<detail::pool_handle>(options);
+  }
+  return *shared_pool_;
+}
+
+bool engine::on_delivery_thread() const { return delivery_.is_this_thread(); }
+
+void engine::refuse_in_child(std::uint64_t generation, std::string_view what) {
+  if (generation == os::process_generation()) return;
+  throw forked_child("this process was forked from the one that made " + std::string(what) +
+                     ", and has neither its engine nor its workers: make a pool of its own here");
+}
+
+// --- jobs
+
+job* engine::submit(pool& home, const detail::submission& what) {
+  prepare(home);
+  auto large = large_arguments::of(what.arguments, *home.arguments);
+  while (true) {
+    turn now(*this);
+    refuse_if_closed(home);
+    if (home.options.max_pending == 0 || home.jobs.size() < home.options.max_pending) {
+      return enter_job(home, what, std::move(large), now.now());
+    }
+    if (home.options.when_full == when_full::reject || delivery_.is_this_thread()) {
+      ++home.numbers.rejected;
+      throw queue_full("pool '" + home.name + "' has " + std::to_string(home.jobs.size()) +
+                       " jobs waiting, its max_pending: submit later, raise max_pending, or let submit wait "
+                       "(when_full::block, outside of continuations)");
+    }
+    // Counted and read under the lock, so that room made after it changes the word.
+    home.waiting_for_room.fetch_add(1, std::memory_order_relaxed);
+    const std::uint32_t seen = home.room.load(std::memory_order_relaxed);
+    now.finish();
+    os::futex_wait(home.room, seen, os::futex_scope::process);
+    home.waiting_for_room.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+void engine::refuse_if_closed(const pool& home) {
+  if (home.intake == schedule::intake::shut_down) {
+    throw pool_closed("pool '" + home.name +
+                      "' takes no more jobs: it is shutting down. Submit before shutdown(), or make another pool");
+  }
+  if (home.intake == schedule::intake::broken) {
+    throw pool_broken("pool '" + home.name + "' is broken: " + home.broken_reason);
+  }
+}
+
+job* engine::enter_job(pool& home, const detail::submission& what, std::unique_ptr<large_arguments> large,
+                       schedule::instant now) {
+  const job_options& options = what.options;
+  job* which = stock_.take();
+  which->retain();  // one for the engine, one for the caller
+  which->generation = generation_;
+  which->home = this;
+  which->function = {what.function.module, what.function.offset};
+  if (large && large->payload) {
+    which->bytes.clear();
+  } else {
+    which->bytes.assign(what.arguments.bytes());
+  }
+  which->large_in = std::move(large);
+  which->grace = options.grace;
+  which->max_memory = options.max_memory != 0 ? options.max_memory : home.options.max_memory;
+  if (!options.name.empty()) which->own_name = std::make_unique<std::string>(options.name);
+  which->default_name = what.default_name;
+  which->leftovers = options.leftovers;
+  which->last_in_lane = options.leftovers == leftovers::kill;
+  which->timeout = options.timeout.value_or(schedule::forever);
+  which->priority = options.priority;
+  which->retries = static_cast<std::uint16_t>(std::min(options.retries, 65535U));
+  which->submitted_at = now;
+  scheduler_.submit(home, *which, now);
+  return which;
+}
+
+cancel_result engine::cancel(job& which, cancel_mode mode, std::optional<nanoseconds> grace) {
+  turn now(*this);
+  if (which.state == schedule::job_state::ended || which.done()) return cancel_result::too_late;
+  // What has finished already is not killed for nothing.
+  if (which.worker != nullptr) read_lane(ours(*which.worker), now.now(), wire::lane_slots);
+  if (which.state == schedule::job_state::ended) return cancel_result::too_late;
+  const auto how = mode == cancel_mode::ask             ? schedule::cancel_mode::ask
+                   : mode == cancel_mode::ask_then_kill ? schedule::cancel_mode::grace
+                                                        : schedule::cancel_mode::kill;
+  const auto answer = scheduler_.cancel(which, how, grace_or_now(grace.value_or(which.grace)), now.now());
+  if (answer == schedule::cancel_answer::too_late) return cancel_result::too_late;
+  return which.state == schedule::job_state::ended ? cancel_result::cancelled : cancel_result::requested;
+}
+
+job_state engine::observe(job& which) {
+  if (which.done()) return job_state::done;
+  turn now(*this);
+  if (which.state != schedule::job_state::ended && which.worker != nullptr) {
+    read_lane(ours(*which.worker), now.now(), wire::lane_slots);
+  }
+  if (which.state == schedule::job_state::ended) return job_state::running;  // its end is about to be published
+  return scheduler_.observe(which, now.now()) == schedule::job_state::running ? job_state::running : job_state::queued;
+}
+
+void engine::shut_down(pool& home, const shutdown_options& options) {
+  turn now(*this);
+  std::optional<schedule::instant> kill_at;
+  if (options.timeout) kill_at = schedule::later(now.now(), *options.timeout);
+  make_room(home);
+  scheduler_.shut_down(home, options.cancel_pending ? schedule::pending::cancel : schedule::pending::run, kill_at,
+                       now.now());
+}
+
+std::optional<schedule::instant> engine::time_reached() {
+  // An attempt that has finished is not stopped for being late: read first.
+  read_lanes();
+  turn now(*this);
+  check_lines(now.now());
+  scheduler_.time_reached(now.now());
+  next_check_ = earliest_check();
+  armed_ = std::min(scheduler_.next_timer().value_or(schedule::never), next_check_);
+  return armed_ == schedule::never ? std::nullopt : std::optional(armed_);
+}
+
+void engine::refresh(lane_list& known) {
+  const std::uint64_t version = lanes_version_.load(std::memory_order_acquire);
+  if (known.version == version) return;
+  const std::lock_guard lock(mutex_);
+  known.version = lanes_version_.load(std::memory_order_acquire);
+  known.lanes.clear();
+  for (const auto& home : pools_) {
+    for (auto* node = home->workers.front(); node != nullptr; node = schedule::sibling_list::after(*node)) {
+      if (ours(*node).channel) known.lanes.push_back(ours(*node).channel->signals());
+    }
+  }
+}
+
+pool_stats engine::stats(pool& home) {
+  read_lanes();
+  turn now(*this);
+  const schedule::pool_picture picture = schedule::scheduler::picture(home);
+  pool_stats all = home.numbers;
+  all.queued = picture.queued;
+  all.running = picture.running;
+  all.in_lanes = picture.in_lanes - std::min(picture.in_lanes, picture.running);
+  all.workers = picture.idle + picture.running - std::min(picture.running, picture.stopping);
+  all.spares = picture.spares;
+  all.starting = picture.starting;
+  all.stopping = picture.stopping + picture.retiring;
+  all.submitted = home.counters.submitted;
+  all.retries = home.counters.retried;
+  all.respawns = home.counters.respawns;
+  all.kills = home.counters.kills;
+  return all;
+}
+
+}  // namespace hardstop::engine

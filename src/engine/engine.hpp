@@ -1,0 +1,238 @@
+// The engine: one per process, all pools are its members.
+//
+// It is the edge around the pure scheduler: a mutex, the scheduler, and two threads.
+//   control   (control.cpp)   guardians' messages, pidfds, timers, kills. Runs no user code, so that deadlines hold
+//                             whatever the client does.
+//   delivery  (delivery.cpp)  reads lanes, wakes waiters, runs continuations and event sinks: user code runs here only.
+// Submitting and cancelling happen in the caller's thread, and a thread that waits for a job reads lanes itself.
+//
+// Every entry is a `turn`: it takes the lock, hands an event to the scheduler, whose effects (actions.cpp) touch lanes
+// and send messages at once but leave everything slow in the turn's outbox; when the turn ends the lock is released and
+// the outbox is worked off: bells, waiters, births, unmapping. Nothing waits and nothing runs user code under the lock.
+//
+// Nothing of this survives a fork: a copy in a child process is never used again (os/same_process.hpp) and the child
+// makes an engine of its own if it needs one. A SIGKILL of this process ends all pools through their guardians.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <hardstop/detail/engine.hpp>
+#include <hardstop/event.hpp>
+
+#include "engine/control.hpp"
+#include "engine/delivery.hpp"
+#include "engine/job.hpp"
+#include "engine/job_stock.hpp"
+#include "engine/pool.hpp"
+#include "engine/worker.hpp"
+#include "os/clock.hpp"
+#include "os/pidfd.hpp"
+#include "schedule/scheduler.hpp"
+#include "wire/control.hpp"
+
+namespace hardstop::engine {
+
+class engine;
+
+using wanted_worker = std::pair<std::shared_ptr<pool>, wire::worker_id>;
+
+using std::chrono::nanoseconds;
+
+// What a turn leaves to be done when the lock is released.
+struct outbox {
+  std::vector<worker*> touched;                     // lanes written to: some need a bell
+  job* ended_first = nullptr;                       // linked by schedule::job::next
+  job* ended_last = nullptr;
+  std::vector<std::pair<worker*, schedule::ticket>> to_settle;
+  std::vector<std::shared_ptr<pool>> to_birth;
+  std::vector<wanted_worker> to_spawn;
+  std::vector<std::unique_ptr<worker>> graveyard;   // unmapping is slow
+  std::vector<std::shared_ptr<pool>> closed;
+
+  [[nodiscard]] bool plain() const {
+    return to_birth.empty() && to_spawn.empty() && graveyard.empty() && closed.empty();
+  }
+};
+
+// Holds the lock for one event. Ends with finish() at the latest in its destructor.
+class turn {
+ public:
+  explicit turn(engine& home);
+  turn(const turn&) = delete;
+  turn& operator=(const turn&) = delete;
+  ~turn() { finish(); }
+
+  // Releases the lock and works off the outbox.
+  void finish();
+
+  [[nodiscard]] schedule::instant now() const { return now_; }
+
+ private:
+  friend class engine;
+
+  engine& home_;
+  std::unique_lock<std::mutex> lock_;
+  schedule::instant now_;
+};
+
+class engine final : private schedule::effects {
+ public:
+  // This process's engine; made on first use, never destroyed.
+  static engine& instance();
+
+  // Throws forked_child unless this is the process of that generation (os/same_process.hpp).
+  static void refuse_in_child(std::uint64_t generation, std::string_view what);
+
+  engine(const engine&) = delete;
+  engine& operator=(const engine&) = delete;
+
+  // --- for job_handle and pool_handle (api.cpp), any thread
+
+  std::shared_ptr<pool> open(const pool_options&);
+  job* submit(pool&, const detail::submission&);
+  cancel_result cancel(job&, cancel_mode, std::optional<nanoseconds> grace);
+  bool wait(job&, std::optional<os::time_point> until);
+  job_state observe(job&);
+  int pid_of(job&);
+  void give_back(job* which) noexcept { stock_.give_back(which); }
+  static outcome::facts facts_of(const job&);
+  void shut_down(pool&, const shutdown_options&);
+  // Returns when nothing is left of the pool. Not in the delivery thread.
+  void wait_closed(pool&) noexcept;
+  pool_stats stats(pool&);
+  [[nodiscard]] bool on_delivery_thread() const;
+  const detail::pool_handle& shared_pool();
+
+  // --- for the two threads and for those who wait
+
+  // Reads what lanes hold, at most a batch from each; how many reports there were.
+  std::size_t read_lanes();
+
+  struct lane_list {
+    std::uint64_t version = 0;
+    std::vector<wire::lane_signals> lanes;
+  };
+  // Brings the list up to date if lanes have come or gone.
+  void refresh(lane_list&);
+
+  // Makes a guardian for a pool, in this thread, and the workers that were wanted meanwhile.
+  void give_birth(const std::shared_ptr<pool>&);
+  void spawn_wanted(std::vector<wanted_worker>&&);
+  // Acts on timers that are due; returns the next one.
+  std::optional<schedule::instant> time_reached();
+  // Looks at the memory of limited attempts; false if there are none.
+  bool watch_memory();
+
+  // What the control thread hears of guardians.
+  void report_received(pool&, guardian_line&, os::seqpacket::received&, std::span<const std::byte>);
+  void guardian_lost(pool&, guardian_line&);
+  void guardian_gone(pool&, const std::shared_ptr<guardian_line>&);
+  // The kernel has no room to watch it: its end is waited for here, and it is lost.
+  void cannot_watch(pool&, const std::shared_ptr<guardian_line>&);
+  // Sends what the socket had no room for; false if there still is none.
+  bool send_unsent(guardian_line&);
+
+ private:
+  friend class turn;
+
+  engine();
+  ~engine() = default;
+
+  // --- effects (actions.cpp)
+  schedule::lane_answer dispatch(schedule::worker&, schedule::job&) override;
+  schedule::take_back_answer take_back(schedule::worker&, schedule::job&) override;
+  std::optional<schedule::instant> claimed_at(schedule::worker&, schedule::job&, schedule::instant now) override;
+  void ask(schedule::worker&, schedule::job&) override;
+  void settle(schedule::worker&, schedule::ticket witness) override;
+  void kill(schedule::worker&) override;
+  void retire(schedule::worker&) override;
+  schedule::worker& spawn(schedule::pool&) override;
+  void discard(schedule::worker&) override;
+  void complete(schedule::job&, schedule::ending) override;
+  void birth(schedule::pool&) override;
+  void dismiss(schedule::pool&) override;
+  void closed(schedule::pool&) override;
+  void touch(worker&);
+  static void make_room(pool&);
+
+  // --- reading lanes (reading.cpp), under the lock
+  std::size_t read_lane(worker&, schedule::instant now, std::size_t limit);
+  bool read_report(worker&, const wire::lane_report&, schedule::instant now);
+  void worker_spoke(worker&, const wire::lane_report&, schedule::instant now);
+  void worker_is_ready(worker&, schedule::instant now);
+  void read_to_the_end(worker&, schedule::instant now);
+  void corrupt(worker&, std::string_view reason, schedule::instant now);
+
+  // --- how jobs end (ending.cpp), under the lock
+  void take_result(job&);
+  void describe_end(job&, const schedule::ending&);
+  static void count_end(job&);
+
+  // --- the ends of turns, without the lock but for the first
+  void work_off(turn&);
+  void work_off_slowly(outbox);
+  void settle_ended(job* first);
+
+  // --- guardians (guardians.cpp), under the lock
+  void send(guardian_line&, const wire::request&, std::span<const os::descriptor* const> beside = {});
+  static bool send_queued(guardian_line&);
+  static void answered(guardian_line&);
+  void on_spawned(pool&, const wire::spawned&, os::descriptor process, schedule::instant now);
+  void on_spawn_failed(pool&, const wire::spawn_failed&, schedule::instant now);
+  void on_gone(pool&, const wire::gone&, schedule::instant now);
+  void report_gone(worker&, const schedule::death&, const wire::gone*, schedule::instant now);
+  void check_lines(schedule::instant now);
+  [[nodiscard]] schedule::instant earliest_check() const;
+  static worker* find(pool&, wire::worker_id);
+
+  // --- the rest
+  static void prepare(pool&);
+  static void refuse_if_closed(const pool&);
+  job* enter_job(pool&, const detail::submission&, std::unique_ptr<large_arguments>, schedule::instant now);
+  void enter_pool(const std::shared_ptr<pool>&);
+  void leave_pool(const std::shared_ptr<pool>&);
+  static void begin_watching_memory(worker&);
+  void news(pool&, event_kind, int pid = 0, std::string text = {});
+
+  const std::uint64_t generation_;
+
+  std::mutex mutex_;
+  schedule::scheduler scheduler_{*this};
+  job_stock stock_;
+  outbox outbox_;
+  std::vector<std::shared_ptr<pool>> pools_;  // that were born and are not closed
+  std::uint64_t last_worker_ = 0;
+  std::uint64_t last_pool_ = 0;
+  schedule::instant armed_ = schedule::never;       // what the control thread waits for
+  schedule::instant next_check_ = schedule::never;  // of guardians that owe an answer
+  bool memory_watched_ = false;                     // a limited attempt was dispatched in this turn
+  bool lanes_changed_ = false;
+
+  // What complete() may look at: the report being read, or the death being reported.
+  struct {
+    worker* at = nullptr;
+    const wire::lane_report* report = nullptr;
+    const wire::gone* gone = nullptr;
+    std::unique_ptr<large_result> large;
+    schedule::instant now{};
+  } current_;
+
+  std::atomic<std::uint64_t> lanes_version_{1};
+  std::atomic<bool> helping_{false};  // a thread that waits for a job reads lanes
+
+  std::mutex lifecycle_;  // threads start and stop under it; taken before mutex_
+  std::size_t users_ = 0;
+  std::mutex shared_pool_lock_;
+  std::unique_ptr<detail::pool_handle> shared_pool_;
+  control control_;
+  delivery delivery_;
+};
+
+}  // namespace hardstop::engine

@@ -1,0 +1,77 @@
+// Waiting for a job: the thread that waits reads lanes itself, which saves a wake-up in another thread and its wake-up
+// in turn. One thread at a time does so; others sleep on their own job's word and are woken by whoever reads its end.
+#include <hardstop/errors.hpp>
+
+#include "engine/delivery.hpp"
+#include "engine/engine.hpp"
+#include "engine/lane_watch.hpp"
+
+namespace hardstop::engine {
+
+namespace {
+
+class leadership {
+ public:
+  explicit leadership(std::atomic<bool>& taken) : taken_(taken), mine_(!taken.exchange(true, std::memory_order_acq_rel)) {}
+  leadership(const leadership&) = delete;
+  leadership& operator=(const leadership&) = delete;
+
+  ~leadership() {
+    if (mine_) taken_.store(false, std::memory_order_release);
+  }
+
+  [[nodiscard]] bool mine() const { return mine_; }
+
+ private:
+  std::atomic<bool>& taken_;
+  const bool mine_;
+};
+
+bool passed(std::optional<os::time_point> until) { return until && os::now() >= *until; }
+
+}  // namespace
+
+bool engine::wait(job& which, std::optional<os::time_point> until) {
+  if (which.done()) return true;
+  if (delivery_.is_this_thread()) {
+    throw would_deadlock("waiting for job '" + std::string(which.name()) +
+                         "' in a continuation or event sink would wait for ever: they run in the thread that brings "
+                         "results. Continue from the job's own completion instead, or wait in another thread.");
+  }
+  const leadership leader(helping_);
+  if (!leader.mine()) {
+    while (!which.done()) {
+      const os::awaited_word end = which.announce();
+      os::futex_wait(*end.word, end.expected, end.scope, until);
+      if (passed(until)) return which.done();
+    }
+    return true;
+  }
+  lane_watch watch(*this, sleeper::helper);
+  while (true) {
+    const std::size_t reports = read_lanes();
+    if (which.done()) return true;
+    if (passed(until)) return false;
+    if (reports == 0) watch.sleep(which.announce(), until);
+  }
+}
+
+int engine::pid_of(job& which) {
+  if (which.done()) return which.pid;
+  turn now(*this);
+  if (which.state == schedule::job_state::ended || which.worker == nullptr) return which.pid;
+  return scheduler_.observe(which, now.now()) == schedule::job_state::running ? which.pid : 0;
+}
+
+void engine::wait_closed(pool& which) noexcept {
+  while (which.closed.load(std::memory_order_acquire) == 0) {
+    os::futex_wait(which.closed, 0, os::futex_scope::process);
+  }
+  const std::lock_guard lifecycle(lifecycle_);
+  if (!std::exchange(which.entered, false)) return;
+  if (--users_ != 0) return;
+  delivery_.stop();
+  control_.stop();
+}
+
+}  // namespace hardstop::engine
