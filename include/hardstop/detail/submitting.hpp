@@ -2,6 +2,9 @@
 // run() and the adapters share. Not an interface for users.
 #pragma once
 
+#include <concepts>
+#include <cstddef>
+#include <exception>
 #include <type_traits>
 
 #include <hardstop/detail/encoding.hpp>
@@ -42,6 +45,11 @@ Result take_result(const job_handle& job) {
     job.release_payload();
     return result;
   }
+}
+
+/// The error of a job that is done; null if it has a value.
+inline std::exception_ptr make_job_error_of(const job_handle& job) {
+  return job.kind() == outcome_kind::value ? nullptr : make_job_error(job.outcome());
 }
 
 /// A stateless callable given as an argument instead of a template argument.
