@@ -168,7 +168,6 @@ void client_lane::request_exit() {
 }
 
 bool client_lane::ring_needed() {
-  if (reader_.take_room_published()) owed_ |= room;
   const std::uint32_t owed = std::exchange(owed_, 0);
   if (owed == 0) return false;
   // seq_cst: after what was published. The worker's word: a lie costs it a wake-up or us a system
@@ -181,8 +180,17 @@ bool client_lane::ring_needed() {
   return true;
 }
 
+// Told at once: a worker that waits for room is rare, and with its ring full it is in a hurry.
+void client_lane::tell_of_room() {
+  if (!reader_.take_room_published()) return;
+  // seq_cst: after the head was published.
+  const std::uint64_t sleep = lane().worker.worker_sleep.load(std::memory_order_seq_cst);
+  if ((sleep & room) != 0) signals_.ring();
+}
+
 lane_report client_lane::read() {
   const lane_report report = reader_.read();
+  tell_of_room();
   if (report.status != read_status::report) return report;
   return is_of_worker(report.kind) ? check_worker_report(report) : check_job_report(report);
 }
@@ -223,6 +231,7 @@ lane_report client_lane::check_job_report(lane_report report) {
 void client_lane::release() {
   if (!last_read_) return;
   reader_.release();
+  tell_of_room();
   if (is_end(*std::exchange(last_read_, std::nullopt))) {
     at(oldest_).ticket = ticket::none;
     --outstanding_;

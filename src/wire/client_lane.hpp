@@ -78,7 +78,7 @@ class client_lane {
   bool answer(std::uint64_t id, std::uint64_t first, std::uint64_t second);
 
   // Whether the worker sleeps and waits for something that happened since the last call: then
-  // signals().ring() is due. Call it after any number of put(), release(), request_exit().
+  // signals().ring() is due. Call it after any number of put() and request_exit().
   [[nodiscard]] bool ring_needed();
 
   // The next report. After `report` call release() once its bytes were copied. Expects that the one
@@ -107,6 +107,7 @@ class client_lane {
   std::optional<std::uint64_t> reserve_payload(std::size_t length);
   void skip_revoked();
   void free_slots_until(std::uint64_t position);
+  void tell_of_room();
   lane_report check_worker_report(lane_report);
   lane_report check_job_report(lane_report);
 

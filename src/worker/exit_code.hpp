@@ -9,7 +9,7 @@ enum class exit_code : int {
   not_the_worker = 118,  // a forked child of a job came back into the loop; it touched nothing
   thread_exited = 119,   // a job ended the thread that runs jobs (pthread_exit)
   start_failed = 120,    // after a start_failed report
-  no_lane = 121,         // the lane or an arena could not be mapped: nobody can be told why
+  no_lane = 121,         // lane, arenas or spec could not be opened: nobody can be told why
   lane_corrupt = 122,    // the client's side of the lane cannot be true
 };
 

@@ -1,0 +1,209 @@
+#include "worker/loop.hpp"
+
+#include <cxxabi.h>
+#include <stdio_ext.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "os/clock.hpp"
+#include "os/same_process.hpp"
+#include "wire/arena.hpp"
+#include "wire/layout.hpp"
+#include "wire/results.hpp"
+#include "wire/spin.hpp"
+#include "wire/worker_lane.hpp"
+#include "worker/apply_environment.hpp"
+#include "worker/attempt_output.hpp"
+#include "worker/capture.hpp"
+#include "worker/cpp_runtime.hpp"
+#include "worker/fork_count.hpp"
+#include "worker/reporter.hpp"
+#include "worker/zombies.hpp"
+
+namespace hardstop::worker {
+namespace {
+
+[[noreturn]] void end(exit_code code) {
+  _exit(static_cast<int>(code));
+}
+
+class loop {
+ public:
+  loop(wire::worker_lane lane, wire::argument_view arguments, wire::worker_results results,
+       const spec& told, runtime& language)
+      : lane_(std::move(lane)),
+        arguments_(std::move(arguments)),
+        results_(std::move(results)),
+        reporter_(lane_),
+        output_(reporter_, lane_, results_),
+        zombies_(told.most_zombies),
+        runtime_(language) {}
+
+  loop(const loop&) = delete;
+  loop& operator=(const loop&) = delete;
+  ~loop() = default;
+
+  std::size_t reserved_by_arenas() const { return arguments_.reserved() + results_.reserved(); }
+
+  [[noreturn]] void run(const spec& told) {
+    capture_.emplace(told.environment);
+    if (const auto failure = runtime_.start(told, lane_.words())) give_up(*failure);
+    stay_the_worker();
+    reporter_.report({.kind = wire::report_kind::ready});
+    for (;;) {
+      const wire::claimed_frame frame = lane_.claim();
+      switch (frame.status) {
+        case wire::claim_status::frame:
+          attempt(frame);
+          break;
+        case wire::claim_status::nothing:
+          wait();
+          break;
+        case wire::claim_status::corrupt:
+          end(exit_code::lane_corrupt);
+      }
+    }
+  }
+
+  [[noreturn]] void give_up(const wire::failure& failure) {
+    stay_the_worker();
+    reporter_.report({.kind = wire::report_kind::start_failed,
+                      .payload = wire::encode_failure(failure.type, failure.what)});
+    runtime_.leave();
+    end(exit_code::start_failed);
+  }
+
+ private:
+  // A job forked and its child came back here: it has no lane, and its parent is the worker.
+  void stay_the_worker() const {
+    if (generation_ != os::process_generation()) end(exit_code::not_the_worker);
+  }
+
+  void attempt(const wire::claimed_frame& frame) {
+    const std::uint64_t forks = forks_so_far();
+    output_.begin(frame.ticket);
+    runtime_.execute(view(frame), output_);
+    stay_the_worker();
+    const auto forked = forks_so_far() == forks ? wire::forked::no : wire::forked::yes;
+    output_.publish(forked, capture_->after_attempt());
+  }
+
+  job_view view(const wire::claimed_frame& frame) {
+    segments_.clear();
+    for (const wire::byte_range& place : frame.segments)
+      segments_.push_back(at(place));
+    return {.ticket = frame.ticket,
+            .function = frame.function,
+            .runtime_flags = frame.runtime_flags,
+            .payload = frame.large_payload ? at(*frame.large_payload) : frame.payload,
+            .segments = segments_};
+  }
+
+  std::span<const std::byte> at(const wire::byte_range& place) const {
+    const auto bytes = arguments_.at(place);
+    if (!bytes) end(exit_code::lane_corrupt);
+    return *bytes;
+  }
+
+  // Until there may be a frame; or leaves.
+  void wait() {
+    if (const auto passed = lane_.take_skipped()) {
+      reporter_.report({.kind = wire::report_kind::slots_freed,
+                        .payload = std::as_bytes(std::span{&*passed, 1})});
+    }
+    if (worth_spinning()) {
+      lane_.publish_cpu(wire::current_cpu());
+      if (wire::spin_until([this] { return something_waits(); })) {
+        score_.hit();
+        return leave_if_asked();
+      }
+      score_.miss();
+    }
+    leave_if_asked();
+    if (zombies_.too_many()) reporter_.report({.kind = wire::report_kind::recycle});
+    sleep();
+    lane_.publish_cpu(wire::current_cpu());
+    leave_if_asked();
+  }
+
+  bool worth_spinning() const {
+    return score_.worthwhile() && lane_.client_cpu() != wire::current_cpu();
+  }
+
+  bool something_waits() const { return lane_.frame_waits() || lane_.exit_requested(); }
+
+  void sleep() {
+    runtime_.before_sleep();
+    const auto fell_asleep = os::now();
+    lane_.sleep(wire::wait_for::frames, [this] { return something_waits(); });
+    // News that came as soon would have been worth a spin.
+    if (os::now() - fell_asleep < wire::spin_budget) score_.hit();
+    runtime_.after_sleep();
+  }
+
+  void leave_if_asked() {
+    // What was put before the request still runs.
+    if (!lane_.exit_requested() || lane_.frame_waits()) return;
+    runtime_.leave();
+    end(exit_code::left);
+  }
+
+  const std::uint64_t generation_ = os::process_generation();
+  wire::worker_lane lane_;
+  wire::argument_view arguments_;
+  wire::worker_results results_;
+  reporter reporter_;
+  attempt_output output_;
+  std::optional<capture_watch> capture_;  // once the streams are in place
+  zombie_watch zombies_;
+  runtime& runtime_;
+  wire::spin_score score_;
+  std::vector<std::span<const std::byte>> segments_;
+};
+
+// Everything is mapped or in place when this returns, and no descriptor of ours is left.
+loop& make_loop(birth born, const spec& told, runtime& language) {
+  auto lane = wire::worker_lane::open(born.lane);
+  auto arguments = wire::argument_view::open(born.arguments, told.pages);
+  auto results = wire::worker_results::open(born.results, told.pages);
+  if (!lane || !arguments || !results) end(exit_code::no_lane);
+  // Never destroyed: the process ends by _exit, and threads of jobs may still use it.
+  auto* const made =
+      new loop{std::move(*lane), std::move(*arguments), std::move(*results), told, language};
+  // The address space that is ours and not the job's.
+  const std::size_t reserved = sizeof(wire::lane_layout) + made->reserved_by_arenas();
+  const auto failure = apply(told.environment,
+                             {.standard_output = std::move(born.standard_output),
+                              .standard_error = std::move(born.standard_error)},
+                             reserved);
+  if (failure) made->give_up(*failure);
+  return *made;
+}
+
+}  // namespace
+
+void enter(birth born, runtime& language) {
+  // What the host had not yet written when it was forked is the host's to write.
+  __fpurge(stdout);
+  __fpurge(stderr);
+  const auto told = read_spec(born.spec);
+  if (!told) end(exit_code::no_lane);
+  try {
+    make_loop(std::move(born), *told, language).run(*told);
+  } catch (const abi::__forced_unwind&) {
+    // A job ends the thread that runs jobs. The process would live on with its other threads, and
+    // nobody would know.
+    end(exit_code::thread_exited);
+  }
+}
+
+void enter(birth born) {
+  static auto* const language = new cpp_runtime;
+  enter(std::move(born), *language);
+}
+
+}  // namespace hardstop::worker
