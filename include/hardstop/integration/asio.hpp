@@ -134,8 +134,11 @@ class waiting_jobs {
   }
 
   void abandon_all() noexcept {
-    while (entry* abandoned = take_any())
-      abandoned->abandon();
+    while (true) {
+      const orphan left = take_any();
+      if (left.operation == nullptr) return;
+      left.destroy(left.operation);
+    }
   }
 
  private:
