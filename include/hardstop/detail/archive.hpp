@@ -40,7 +40,6 @@
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
 
-#include <hardstop/codec.hpp>
 #include <hardstop/detail/encoding.hpp>
 #include <hardstop/detail/raw.hpp>
 
@@ -160,14 +159,12 @@ void load(input_archive& archive, std::basic_string<T, Traits, Allocator>& value
 
 template <has_codec T>
 void save(output_archive& archive, const T& value) {
-  writer out(archive.out());
-  codec<T>::write(out, value);
+  write_with_codec(archive.out(), value);
 }
 
 template <has_codec T>
 void load(input_archive& archive, T& value) {
-  reader in(archive.in());
-  value = codec<T>::read(in);
+  value = read_with_codec<T>(archive.in());
 }
 
 // What cereal's own functions are made of.

@@ -138,6 +138,14 @@ struct types {
   static constexpr std::size_t count = sizeof...(Ts);
 };
 
+// By a codec of the user's. Defined in transfer.hpp.
+
+template <has_codec T>
+void write_with_codec(encoder& out, const T& value);
+
+template <has_codec T>
+T read_with_codec(decoder& in);
+
 // The bytes of one value, and of a range.
 
 template <raw T>

@@ -133,6 +133,18 @@ void write(encoder& out, const T& value, lifetime life);
 template <class T>
 [[nodiscard]] T read(decoder& in);
 
+template <has_codec T>
+void write_with_codec(encoder& out, const T& value) {
+  writer to(out);
+  codec<T>::write(to, value);
+}
+
+template <has_codec T>
+T read_with_codec(decoder& in) {
+  reader from(in);
+  return codec<T>::read(from);
+}
+
 template <class T>
 void write_with_cereal(encoder& out, const T& value) {
   try {
@@ -160,8 +172,7 @@ T read_with_cereal(decoder& in) {
 template <class T>
 void write(encoder& out, const T& value, lifetime life) {
   if constexpr (has_codec<T>) {
-    writer to(out);
-    codec<T>::write(to, value);
+    write_with_codec(out, value);
   } else if constexpr (raw<T>) {
     out.append_value(value);
   } else if constexpr (raw_range<T>) {
@@ -231,8 +242,7 @@ T read_tuple(decoder& in, std::index_sequence<I...> /*indices*/) {
 template <class T>
 T read(decoder& in) {
   if constexpr (has_codec<T>) {
-    reader from(in);
-    return codec<T>::read(from);
+    return read_with_codec<T>(in);
   } else if constexpr (raw<T> && std::default_initializable<T>) {
     T value;
     read_raw(in, value);
