@@ -100,7 +100,7 @@ bool delivery::run_inbox() {
 void delivery::loop() {
   ::prctl(PR_SET_NAME, "hs-delivery");
   id_ = std::this_thread::get_id();
-  lane_watch watch(home_, sleeper::delivery);
+  lane_watch watch(home_, wire::listener::resident);
   while (!stopping_.load(std::memory_order_acquire)) {
     const std::uint32_t heard = bell_.load(std::memory_order_seq_cst);
     const bool ran = run_inbox();

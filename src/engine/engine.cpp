@@ -314,9 +314,9 @@ std::optional<schedule::instant> engine::time_reached() {
   return armed_ == schedule::never ? std::nullopt : std::optional(armed_);
 }
 
-void engine::refresh(lane_list& known) {
+bool engine::refresh(lane_list& known) {
   const std::uint64_t version = lanes_version_.load(std::memory_order_acquire);
-  if (known.version == version) return;
+  if (known.version == version) return false;
   const std::lock_guard lock(mutex_);
   known.version = lanes_version_.load(std::memory_order_acquire);
   known.lanes.clear();
@@ -325,6 +325,7 @@ void engine::refresh(lane_list& known) {
       if (ours(*node).channel) known.lanes.push_back(ours(*node).channel->signals());
     }
   }
+  return true;
 }
 
 pool_stats engine::stats(pool& home) {

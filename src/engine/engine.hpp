@@ -30,6 +30,7 @@
 #include "engine/delivery.hpp"
 #include "engine/job.hpp"
 #include "engine/job_stock.hpp"
+#include "engine/lane_watch.hpp"
 #include "engine/pool.hpp"
 #include "engine/worker.hpp"
 #include "os/clock.hpp"
@@ -115,12 +116,8 @@ class engine final : private schedule::effects {
   // Reads what lanes hold, at most a batch from each; how many reports there were.
   std::size_t read_lanes();
 
-  struct lane_list {
-    std::uint64_t version = 0;
-    std::vector<wire::lane_signals> lanes;
-  };
-  // Brings the list up to date if lanes have come or gone.
-  void refresh(lane_list&);
+  // Brings the list up to date; false if it was.
+  bool refresh(lane_list&);
 
   // Makes a guardian for a pool, in this thread, and the workers that were wanted meanwhile.
   void give_birth(const std::shared_ptr<pool>&);
@@ -193,6 +190,7 @@ class engine final : private schedule::effects {
   static worker* find(pool&, wire::worker_id);
 
   // --- the rest
+  static bool sleep_until_done(const job&, std::optional<os::time_point> until);
   static void prepare(pool&);
   static void refuse_if_closed(const pool&);
   job* enter_job(pool&, const detail::submission&, std::unique_ptr<large_arguments>, schedule::instant now);
@@ -225,7 +223,8 @@ class engine final : private schedule::effects {
   } current_;
 
   std::atomic<std::uint64_t> lanes_version_{1};
-  std::atomic<bool> helping_{false};  // a thread that waits for a job reads lanes
+  std::atomic<bool> attended_{false};  // a thread that waits for a job reads lanes, by attendance_
+  lane_watch attendance_{*this, wire::listener::attendant};
 
   std::mutex lifecycle_;  // threads start and stop under it; taken before mutex_
   std::size_t users_ = 0;

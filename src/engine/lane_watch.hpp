@@ -1,33 +1,46 @@
 // Sleeping until any lane has something to read.
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
-#include "engine/engine.hpp"
 #include "os/futex.hpp"
+#include "wire/frame.hpp"
+#include "wire/lane_signals.hpp"
 #include "wire/spin.hpp"
 
 namespace hardstop::engine {
 
-enum class sleeper : std::uint8_t { delivery, helper };
+class engine;
 
-// Used by one thread.
+// Lanes as of a version of the engine's; changes when workers come and go.
+struct lane_list {
+  std::uint64_t version = 0;
+  std::vector<wire::lane_signals> lanes;
+};
+
+// Used by one thread at a time.
 class lane_watch {
  public:
-  lane_watch(engine& home, sleeper who) : home_(home), who_(who) {}
+  lane_watch(engine& home, wire::listener who) : home_(home), who_(who) {}
 
-  // Spins for a while if that has paid lately, then sleeps until a lane has news, `also` changes or is rung, or the
-  // time comes. May return early for no reason.
+  // The attendant only: from here to leave() workers tell us and not the resident.
+  void attend();
+  // True: there is something left to read, of which nobody else may have been told.
+  [[nodiscard]] bool leave();
+
+  // Spins for a while if that has paid lately, then sleeps until a lane has news, `also` changes or
+  // is rung, or the time comes. May return early for no reason.
   void sleep(os::awaited_word also, os::wait_deadline until);
 
  private:
   [[nodiscard]] bool news() const;
   [[nodiscard]] bool worth_spinning() const;
+  void refresh();
 
   engine& home_;
-  sleeper who_;
-  engine::lane_list list_;
+  const wire::listener who_;
+  bool attending_ = false;
+  lane_list list_;
   std::vector<os::awaited_word> words_;
   wire::spin_score score_;
 };

@@ -10,23 +10,6 @@ namespace hardstop::engine {
 
 namespace {
 
-class leadership {
- public:
-  explicit leadership(std::atomic<bool>& taken) : taken_(taken), mine_(!taken.exchange(true, std::memory_order_acq_rel)) {}
-  leadership(const leadership&) = delete;
-  leadership& operator=(const leadership&) = delete;
-
-  ~leadership() {
-    if (mine_) taken_.store(false, std::memory_order_release);
-  }
-
-  [[nodiscard]] bool mine() const { return mine_; }
-
- private:
-  std::atomic<bool>& taken_;
-  const bool mine_;
-};
-
 bool passed(std::optional<os::time_point> until) { return until && os::now() >= *until; }
 
 }  // namespace
@@ -38,22 +21,25 @@ bool engine::wait(job& which, std::optional<os::time_point> until) {
                          "' in a continuation or event sink would wait for ever: they run in the thread that brings "
                          "results. Continue from the job's own completion instead, or wait in another thread.");
   }
-  const leadership leader(helping_);
-  if (!leader.mine()) {
-    while (!which.done()) {
-      const os::awaited_word end = which.announce();
-      os::futex_wait(*end.word, end.expected, end.scope, until);
-      if (passed(until)) return which.done();
-    }
-    return true;
+  if (attended_.exchange(true, std::memory_order_acquire)) return sleep_until_done(which, until);
+
+  attendance_.attend();
+  while (!which.done() && !passed(until)) {
+    if (read_lanes() == 0 && !which.done()) attendance_.sleep(which.announce(), until);
   }
-  lane_watch watch(*this, sleeper::helper);
-  while (true) {
-    const std::size_t reports = read_lanes();
-    if (which.done()) return true;
-    if (passed(until)) return false;
-    if (reports == 0) watch.sleep(which.announce(), until);
+  const bool something_left = attendance_.leave();
+  attended_.store(false, std::memory_order_release);
+  if (something_left && read_lanes() != 0) delivery_.wake();
+  return which.done();
+}
+
+bool engine::sleep_until_done(const job& which, std::optional<os::time_point> until) {
+  while (!which.done()) {
+    const os::awaited_word end = which.announce();
+    os::futex_wait(*end.word, end.expected, end.scope, until);
+    if (passed(until)) break;
   }
+  return which.done();
 }
 
 int engine::pid_of(job& which) {

@@ -28,18 +28,29 @@ bool lane_signals::has_news() const {
          lane().client.report_head.load(std::memory_order_relaxed);
 }
 
-os::awaited_word lane_signals::arm() const {
-  const auto& bell = lane().worker.client_bell;
+os::awaited_word lane_signals::arm(listener who) const {
+  const auto index = static_cast<std::size_t>(who);
+  const auto& bell = lane().worker.client_bell[index];
   // The bell before the announcement: whoever rings because of it changes the bell after this load.
   const std::uint32_t expected = bell.load(std::memory_order_acquire);
   constexpr std::uint64_t one_more_sleep = (std::uint64_t{1} << sleep_count_bits) + 1;
-  lane().client.client_sleep.fetch_add(one_more_sleep, std::memory_order_seq_cst);
+  lane().client.client_sleep[index].fetch_add(one_more_sleep, std::memory_order_seq_cst);
   return {.word = &bell, .expected = expected, .scope = os::futex_scope::shared};
 }
 
-void lane_signals::disarm() const {
+void lane_signals::disarm(listener who) const {
   // Relaxed: a worker that sees it late rings once for nothing.
-  lane().client.client_sleep.fetch_sub(1, std::memory_order_relaxed);
+  lane().client.client_sleep[static_cast<std::size_t>(who)].fetch_sub(1, std::memory_order_relaxed);
+}
+
+void lane_signals::attend() const {
+  lane().client.attended.store(1, std::memory_order_seq_cst);
+}
+
+void lane_signals::unattend() const {
+  // seq_cst, before the attendant's last look: a worker that published before it and still told
+  // the attendant is seen by that look; one that publishes later tells the resident.
+  lane().client.attended.store(0, std::memory_order_seq_cst);
 }
 
 int lane_signals::worker_cpu() const {

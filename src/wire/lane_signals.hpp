@@ -20,6 +20,7 @@
 #include <memory>
 
 #include "os/futex.hpp"
+#include "wire/frame.hpp"
 
 namespace hardstop::os {
 class mapping;
@@ -44,9 +45,15 @@ class lane_signals {
 
   // Announces that a thread is about to sleep until has_news(). Then look at has_news(); if there
   // is none, wait on the returned word (os::wait_any over many lanes). Always followed by disarm().
-  // Several threads may be armed at once: all are woken.
-  os::awaited_word arm() const;
-  void disarm() const;
+  // Several threads may be armed as one listener at once: all are woken.
+  os::awaited_word arm(listener) const;
+  void disarm(listener) const;
+
+  // From here on news is the attendant's: the worker leaves a sleeping resident alone. One attendant
+  // at a time. After unattend() look at has_news() once more and read what is there: the worker may
+  // have taken us to be awake.
+  void attend() const;
+  void unattend() const;
 
   // The CPU the worker was last seen on; -1: it sleeps or never said. Not worth spinning for if it
   // is our own.

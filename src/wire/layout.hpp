@@ -84,9 +84,10 @@ struct client_half {
   alignas(cache_line) std::atomic<std::uint64_t> report_head;  // bytes of reports released
   alignas(cache_line) std::atomic<std::uint32_t> worker_bell;  // the worker's loop sleeps on it
   std::atomic<std::uint32_t> exit_requested;
-  // Sleepers now in the low 16 bits, sleeps ever begun above them: a worker rings once per sleep
-  // and need not clear anything.
-  alignas(cache_line) std::atomic<std::uint64_t> client_sleep;
+  // By listener: sleepers now in the low 16 bits, sleeps ever begun above them. A worker rings once
+  // per sleep and need not clear anything.
+  alignas(cache_line) std::array<std::atomic<std::uint64_t>, listeners> client_sleep;
+  std::atomic<std::uint32_t> attended;  // not 0: the attendant is told, and nobody else
   std::atomic<std::int32_t> client_cpu;                       // -1: nobody spins
   alignas(cache_line) std::atomic<std::uint32_t> words_bell;  // the job's listeners sleep on it
   std::atomic<std::uint64_t> asked;
@@ -104,7 +105,7 @@ struct worker_half {
   std::array<std::atomic<std::int64_t>, lane_slots> stamps;
 
   alignas(cache_line) std::atomic<std::uint64_t> report_tail;  // bytes of reports published
-  alignas(cache_line) std::atomic<std::uint32_t> client_bell;
+  alignas(cache_line) std::array<std::atomic<std::uint32_t>, listeners> client_bell;
   // What it waits for (wait_for) in the low 8 bits, 0 if it is awake; sleeps ever begun above.
   alignas(cache_line) std::atomic<std::uint64_t> worker_sleep;
   std::atomic<std::int32_t> worker_cpu;

@@ -164,13 +164,16 @@ bool worker_lane::report(const outgoing_report& report) {
 }
 
 void worker_lane::ring_client() {
-  const std::uint64_t sleep = lane_->client.client_sleep.load(std::memory_order_seq_cst);
+  // seq_cst, after the store of the tail: see unattend().
+  const bool attended = lane_->client.attended.load(std::memory_order_seq_cst) != 0;
+  const auto who = static_cast<std::size_t>(attended ? listener::attendant : listener::resident);
+  const std::uint64_t sleep = lane_->client.client_sleep[who].load(std::memory_order_seq_cst);
   constexpr std::uint64_t sleepers = (std::uint64_t{1} << sleep_count_bits) - 1;
   const std::uint64_t begun = sleep >> sleep_count_bits;
   // Once per sleep: the bell has moved since whoever sleeps now looked at it.
-  if ((sleep & sleepers) == 0 || begun == rung_for_) return;
-  rung_for_ = begun;
-  auto& bell = lane_->worker.client_bell;
+  if ((sleep & sleepers) == 0 || begun == rung_for_[who]) return;
+  rung_for_[who] = begun;
+  auto& bell = lane_->worker.client_bell[who];
   bell.fetch_add(1, std::memory_order_release);
   os::futex_wake(bell, os::futex_scope::shared);
 }

@@ -7,6 +7,7 @@
 // checked by the client.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -120,7 +121,8 @@ class worker_lane {
   std::uint64_t reported_ = 0;    // bytes ever written to the ring of reports
   std::uint64_t room_until_ = 0;  // how far it may be written, by what was last seen of the client
   std::uint64_t taken_releases_ = 0;
-  std::uint64_t rung_for_ = 0;  // the sleep of the client that was rung for already
+  // By listener: the sleep of the client that was rung for already.
+  std::array<std::uint64_t, listeners> rung_for_{};
   std::uint64_t sleeps_ = 0;
   int published_cpu_ = -1;
 };
