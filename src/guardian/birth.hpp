@@ -43,6 +43,10 @@ struct birth_plan {
   // Added to (or replacing what is in) its environment, e.g. GLIBC_TUNABLES.
   std::vector<std::pair<std::string, std::string>> exec_environment;
 
+  // forkserver and spawn: descriptors of the host that the fresh image and its workers keep, under
+  // their numbers. Everything else is closed there, but standard input, output and error.
+  std::vector<int> exec_inherited;
+
   // Handed unread to hooks.in_guardian and to every worker. May be empty.
   os::descriptor spec;
 
@@ -77,7 +81,9 @@ os::result<born, birth_failure> give_birth(const birth_plan& plan);
 struct birth_in_progress {
   os::seqpacket control;
   os::pidfd warden;  // empty until hello if births must be visible (HARDSTOP_BIRTH=fork)
+  // For the message, should it fail.
   start_method start = start_method::fork;
+  std::string program;
   int threads_at_fork = 0;
 };
 

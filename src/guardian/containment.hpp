@@ -4,7 +4,6 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "os/kernel.hpp"
 #include "os/proc.hpp"

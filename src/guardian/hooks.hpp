@@ -9,21 +9,21 @@
 
 namespace hardstop::guardian {
 
-// What a new worker holds. Nothing else of the library's descriptors is open in it.
+// What a new worker holds. Of the library's descriptors nothing else is open in it.
 struct worker_birth {
   wire::worker_id worker{};
   wire::start_method start = wire::start_method::fork;
   pid_t guardian_pid = 0;
-  os::descriptor
-      spec;  // one open file shared by all workers: map it or pread it, its offset is common
+  os::descriptor spec;  // one open file for all workers: map it or pread it, its offset is shared
   os::descriptor lane;
   os::descriptor results;
   os::descriptor arguments;
   os::descriptor capture;  // empty if its output is not captured
 };
 
-// Calls arrive in the guardian or the worker, each single-threaded as far as the library goes, with
-// every signal blocked in the guardian.
+// Called in the guardian with every signal blocked, and in the worker; each has one thread as far
+// as the library goes. The worker already is a session of its own, subreaper of its tree, and dies
+// with the guardian.
 class guardian_hooks {
  public:
   guardian_hooks() = default;
@@ -31,20 +31,19 @@ class guardian_hooks {
   guardian_hooks& operator=(const guardian_hooks&) = delete;
   virtual ~guardian_hooks() = default;
 
-  // Once in a new guardian, before its hello: drop what a fork copied and must not be used twice
-  // (unflushed stdio), preload what workers should find loaded. Processes started here are left
-  // alone until the end. An errno fails the birth; 0 is success.
+  // In a new guardian, once, before its hello: drop what a fork copied and must not be used twice,
+  // preload what workers should find loaded. Processes started here are left alone until the end.
+  // An errno fails the birth, 0 is success. Default: purges stdin, stdout and stderr and resets all
+  // signal dispositions, which workers inherit.
   virtual int in_guardian(const os::descriptor& spec);
 
-  // In the guardian, for each worker, in fork and forkserver mode: -1 and errno, 0 in the worker,
-  // or its pid.
+  // In the guardian, for each worker but in spawn mode: -1 and errno, 0 in the worker, or its pid.
   virtual pid_t fork_worker();
 
-  // In the worker, after its session, its parent-death signal and its descriptors are in order:
-  // signal dispositions and mask. Default: everything reset, nothing blocked.
+  // In the worker, before run_worker. Default: unblocks all signals.
   virtual void reset_signals();
 
-  // The worker. Must end by _exit or a signal: returning to the guardian's frames is not possible.
+  // The worker. It ends by _exit or a signal: there are no frames to return to.
   [[noreturn]] virtual void run_worker(worker_birth birth) = 0;
 };
 

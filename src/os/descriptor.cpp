@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cassert>
 #include <cstddef>
 #include <utility>
 
@@ -19,6 +20,8 @@ namespace {
 constexpr std::size_t highest_number = 1U << 20U;
 constexpr std::size_t bits_per_word = 64;
 
+constexpr unsigned first_after_standard = 3;
+constexpr std::size_t most_kept = 16;
 constexpr unsigned close_range_cloexec = 1U << 2U;  // CLOSE_RANGE_CLOEXEC
 
 // Relaxed everywhere: a bit is read only by a fork of this process, which copies memory as its
@@ -98,15 +101,22 @@ void disown_inherited(std::span<const int> keep) {
   current_generation.fetch_add(1, std::memory_order_relaxed);
 }
 
-result<void> keep_across_exec(const descriptor& handle) {
-  if (::fcntl(handle.get(), F_SETFD, 0) < 0) return last_error("clearing close-on-exec");
-  return {};
+void close_all_but(std::span<const int> keep) {
+  std::array<unsigned, most_kept> sorted{};
+  assert(keep.size() < sorted.size());
+  const auto end = std::copy(keep.begin(), keep.end(), sorted.begin());
+  std::sort(sorted.begin(), end);
+  unsigned from = first_after_standard;
+  for (auto kept = sorted.begin(); kept != end; from = std::max(from, *kept + 1), ++kept) {
+    if (*kept > from) ::syscall(SYS_close_range, from, *kept - 1, 0U);
+  }
+  ::syscall(SYS_close_range, from, ~0U, 0U);
 }
 
 void keep_only_across_exec(std::span<const int> keep) {
   // Refused by kernels before 5.11 and some sandboxes: then what the host left open stays open, and
   // all of ours is close-on-exec anyway.
-  ::syscall(SYS_close_range, 3U, ~0U, close_range_cloexec);
+  ::syscall(SYS_close_range, first_after_standard, ~0U, close_range_cloexec);
   for (const int number : keep)
     ::fcntl(number, F_SETFD, 0);
 }

@@ -47,8 +47,9 @@ class descriptor {
 // anew. Assumes a single thread.
 void disown_inherited(std::span<const int> keep);
 
-// Clears close-on-exec.
-result<void> keep_across_exec(const descriptor& handle);
+// Closes everything but standard input, output and error and `keep`, whoever owns it. For a process
+// that will never run its host's code again.
+void close_all_but(std::span<const int> keep);
 
 // Marks everything but standard input, output and error close-on-exec, whoever owns it, but `keep`,
 // which it marks to survive. For a child about to exec.

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <optional>
+#include <utility>
 
 #include "os/descriptor.hpp"
 #include "os/error.hpp"
@@ -36,6 +37,9 @@ class pidfd {
   static result<pidfd> open_child_of(pid_t pid, pid_t parent);
 
   [[nodiscard]] const descriptor& handle() const noexcept { return handle_; }
+
+  // Gives the descriptor away.
+  [[nodiscard]] descriptor release() && { return std::move(handle_); }
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 

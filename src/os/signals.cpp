@@ -3,6 +3,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
+
 namespace hardstop::os {
 namespace {
 
@@ -33,12 +35,16 @@ void unblock_all_signals() {
 }
 
 void reset_signal_dispositions() {
-  struct sigaction standard {};
-
-  standard.sa_handler = SIG_DFL;
-  // Fails for SIGKILL, SIGSTOP and the C library's own two, which is as well.
-  for (int signal = 1; signal < NSIG; ++signal)
-    ::sigaction(signal, &standard, nullptr);
+  // All zero is the default action in the kernel's own structure, whatever the processor. Not the C
+  // library's call: sanitizers keep a table behind it, which a child that shares our memory must
+  // not touch.
+  constexpr std::array<unsigned long, 4> standard{};
+  constexpr int first_internal =
+      32;  // the C library's own (cancellation, setuid) keep their handlers
+  for (int signal = 1; signal < NSIG; ++signal) {
+    if (signal >= first_internal && signal < SIGRTMIN) continue;
+    ::syscall(SYS_rt_sigaction, signal, standard.data(), nullptr, sizeof(kernel_mask));
+  }
 }
 
 }  // namespace hardstop::os

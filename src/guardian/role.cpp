@@ -1,0 +1,86 @@
+#include "guardian/role.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "guardian/exec_image.hpp"
+#include "guardian/warden.hpp"
+#include "guardian/worker_start.hpp"
+#include "os/read_file.hpp"
+
+namespace hardstop::guardian {
+namespace {
+
+// What the environment says, if the last argument agrees.
+std::optional<exec_role> role_with(std::string_view last_argument) {
+  const char* const text = std::getenv(role_variable);
+  if (text == nullptr) return std::nullopt;
+  auto role = exec_role::from_text(text);
+  if (!role || role->marker() != last_argument) return std::nullopt;
+  return role;
+}
+
+std::vector<std::string> own_arguments() {
+  std::vector<std::string> arguments;
+  const auto text = os::read_file("/proc/self/cmdline");
+  if (!text) return arguments;
+  for (std::size_t at = 0; at < text->size();) {
+    arguments.emplace_back(text->c_str() + at);
+    at += arguments.back().size() + 1;
+  }
+  return arguments;
+}
+
+process_role as_process_role(const std::optional<exec_role>& role) {
+  if (!role) return process_role::client;
+  return role->part == exec_role::kind::guardian ? process_role::guardian : process_role::worker;
+}
+
+[[noreturn]] void serve_as_guardian(const exec_role& role, std::vector<std::string> arguments,
+                                    guardian_hooks& hooks) {
+  arguments.pop_back();  // the marker
+  const int control = role.descriptors[0];
+  const int client = role.descriptors[1];
+  for (const int number : {control, client})
+    ::fcntl(number, F_SETFD, FD_CLOEXEC);
+  run_warden(
+      {
+          .control = os::seqpacket{os::descriptor{control}},
+          .client = os::pidfd{os::descriptor{client}, role.parent},
+          .exec_argv = std::move(arguments),
+          .inherited = {role.descriptors.begin() + 2, role.descriptors.end()},
+      },
+      hooks);
+}
+
+}  // namespace
+
+process_role role_of_this_process() {
+  if (std::getenv(role_variable) == nullptr) return process_role::client;
+  const auto arguments = own_arguments();
+  return arguments.empty() ? process_role::client : as_process_role(role_with(arguments.back()));
+}
+
+process_role role_of_this_process(int argc, const char* const* argv) {
+  return argc < 1 ? process_role::client : as_process_role(role_with(argv[argc - 1]));
+}
+
+void serve(guardian_hooks& hooks) {
+  auto arguments = own_arguments();
+  const auto role = arguments.empty() ? std::nullopt : role_with(arguments.back());
+  if (!role) std::abort();
+  ::unsetenv(role_variable);
+  if (role->part == exec_role::kind::worker) resume_worker(*role, hooks);
+  serve_as_guardian(*role, std::move(arguments), hooks);
+}
+
+}  // namespace hardstop::guardian
