@@ -89,8 +89,8 @@ class process_pool {
   }
 
   /// An overloaded function: say which, submit<static_cast<double (*)(double)>(&fn)>(x).
-  template <detail::an_overloaded_function_must_be_cast_to_one_signature Function>
-  void submit() = delete;
+  template <detail::never an_overloaded_function_must_be_cast_to_one_signature, class... Arguments>
+  void submit(Arguments&&... arguments) = delete;
 
   /// Runs a captureless lambda: submit([](int x) { return x * x; }, 7), or
   /// submit({.timeout = 1s}, [](int x) { … }, 7). Otherwise like the above.

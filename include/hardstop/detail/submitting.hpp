@@ -94,10 +94,10 @@ template <auto Function, class Options, class... Arguments>
 concept wrong_arguments =
     sizeof...(Arguments) != arity<Function> && !begins_with<Options, Arguments...>;
 
-/// Nothing converts to this. As a candidate that never fits it puts its name into the compiler's
-/// message where a function's name is overloaded, which no template parameter can be made of.
-struct an_overloaded_function_must_be_cast_to_one_signature {
-  an_overloaded_function_must_be_cast_to_one_signature() = delete;
+/// Nothing converts to this. A candidate that never fits puts the name of its parameter into the
+/// compiler's message where a function's name is overloaded, which no static_assert gets to see.
+struct never {
+  never() = delete;
 };
 
 }  // namespace hardstop::detail

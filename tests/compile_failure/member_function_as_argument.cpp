@@ -1,0 +1,9 @@
+#include <hardstop/pool.hpp>
+
+struct model {
+  int fit(int steps);
+};
+
+void mistake(hardstop::process_pool& pool) {
+  pool.submit(&model::fit, model(), 3);
+}
