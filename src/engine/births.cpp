@@ -128,8 +128,10 @@ void engine::spawn_wanted(std::vector<wanted_worker>&& wanted) {
     } else {
       failure = made.error().message();
     }
-    const auto capture = [&](stdio choice, const char* name, os::descriptor& into) {
-      if (choice != stdio::capture || !failure.empty()) return;
+    const bool capturing =
+        environment.standard_output == stdio::capture || environment.standard_error == stdio::capture;
+    const auto capture = [&](const char* name, os::descriptor& into) {
+      if (!capturing || !failure.empty()) return;
       auto file = in_worker::make_capture_file(name);
       if (file) {
         into = std::move(*file);
@@ -137,8 +139,8 @@ void engine::spawn_wanted(std::vector<wanted_worker>&& wanted) {
         failure = file.error().message();
       }
     };
-    capture(environment.standard_output, "hardstop-stdout", captured.output);
-    capture(environment.standard_error, "hardstop-stderr", captured.error);
+    capture("hardstop-stdout", captured.output);
+    capture("hardstop-stderr", captured.error);
 
     turn now(*this);
     worker* at = find(*home, id);
@@ -153,10 +155,11 @@ void engine::spawn_wanted(std::vector<wanted_worker>&& wanted) {
     }
     std::vector<const os::descriptor*> beside{&lane->memory(), &results->memory(), &home->arguments->memory()};
     wire::spawn message{.worker = id, .memory_limit = home->options.max_memory};
-    if (captured.output) beside.push_back(&captured.output);
-    if (captured.error) beside.push_back(&captured.error);
-    message.captured = captured.output ? (captured.error ? wire::capture::both : wire::capture::output)
-                                       : (captured.error ? wire::capture::error : wire::capture::no);
+    if (captured.output) {
+      message.captured = wire::capture::yes;
+      beside.push_back(&captured.output);
+      beside.push_back(&captured.error);
+    }
     send(*home->line, message, beside);
     lane->drop_descriptor();
     at->channel.emplace(std::move(*lane));

@@ -261,7 +261,7 @@ job* engine::enter_job(pool& home, const detail::submission& what, std::unique_p
   if (!options.name.empty()) which->own_name = std::make_unique<std::string>(options.name);
   which->default_name = what.default_name;
   which->leftovers = options.leftovers;
-  which->last_in_lane = options.leftovers == leftovers::kill;
+  // which->last_in_lane = options.leftovers == leftovers::kill;
   which->timeout = options.timeout.value_or(schedule::forever);
   which->priority = options.priority;
   which->retries = static_cast<std::uint16_t>(std::min(options.retries, 65535U));

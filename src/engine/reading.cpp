@@ -97,7 +97,7 @@ void engine::worker_spoke(worker& at, const wire::lane_report& report, schedule:
     }
     case wire::report_kind::recycle:
       ++home.numbers.recycled;
-      scheduler_.recycle(at, now);
+      // scheduler_.recycle(at, now);
       break;
     default:
       break;

@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view guardian_name = "guardian";
 constexpr std::string_view worker_name = "worker";
 constexpr std::size_t guardian_descriptors = 2;
-constexpr std::size_t worker_descriptors = 5;
+constexpr std::size_t worker_descriptors = 6;
 
 template <class Number>
 bool parse(std::string_view& text, Number& number) {
@@ -73,14 +73,11 @@ std::optional<exec_role> exec_role::from_text(std::string_view text) {
   return role;
 }
 
-const char* exec_role::marker() const {
-  return part == kind::guardian ? "hardstop:guardian" : "hardstop:worker";
-}
-
 exec_image::exec_image(std::vector<std::string> argv, const exec_role& role,
                        std::span<const std::pair<std::string, std::string>> additions)
     : arguments_{std::move(argv)} {
-  arguments_.emplace_back(role.marker());
+  arguments_.emplace_back(role.part == exec_role::kind::guardian ? exec_role::guardian_marker
+                                                                 : exec_role::worker_marker);
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     environment_.emplace_back(*entry);
   }

@@ -20,14 +20,16 @@ struct exec_role {
   kind part = kind::guardian;
   std::uint64_t worker = 0;  // worker only
   pid_t parent = 0;          // of a worker: its guardian; of a guardian: the client
-  // worker: spec, lane, results, arguments, capture (-1: none). guardian: control, client, and
-  // those of the host that workers keep.
+  // worker: spec, lane, results, arguments, output, errors (-1: none). guardian: control, client,
+  // and those of the host that workers keep.
   std::vector<int> descriptors;
 
   [[nodiscard]] std::string to_text() const;
   static std::optional<exec_role> from_text(std::string_view text);
+
   // The last argument of an image that plays the part.
-  [[nodiscard]] const char* marker() const;
+  static constexpr const char* guardian_marker = "hardstop:guardian";
+  static constexpr const char* worker_marker = "hardstop:worker";
 };
 
 inline constexpr const char* role_variable = "HARDSTOP_ROLE";

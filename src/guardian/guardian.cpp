@@ -264,7 +264,7 @@ os::result<tracked_worker, wire::spawn_failed> guardian_process::make_worker(
   auto spec = start_.spec.duplicate();
   if (!spec) return failed(wire::birth_stage::socket, spec.error().code);
 
-  auto& [lane, results, arguments, capture, unused1, unused2, unused3, unused4] =
+  auto& [lane, results, arguments, output, errors, unused1, unused2, unused3] =
       parcel.descriptors;
   worker_setup setup{
       .birth = {.worker = order.worker,
@@ -274,7 +274,8 @@ os::result<tracked_worker, wire::spawn_failed> guardian_process::make_worker(
                 .lane = std::move(lane),
                 .results = std::move(results),
                 .arguments = std::move(arguments),
-                .capture = std::move(capture)},
+                .standard_output = std::move(output),
+                .standard_error = std::move(errors)},
       .oom_score = worker_oom_score_,
       .cgroup_procs = {},
       .failure = {},
@@ -333,7 +334,8 @@ pid_t guardian_process::fork_executed(worker_setup setup) {
       .worker = static_cast<std::uint64_t>(birth.worker),
       .parent = own_pid_,
       .descriptors = {birth.spec.get(), birth.lane.get(), birth.results.get(),
-                      birth.arguments.get(), birth.capture.get()},
+                      birth.arguments.get(), birth.standard_output.get(),
+                      birth.standard_error.get()},
   };
   exec_image image{start_.exec_argv, role, {}};
   image.keep(start_.inherited);

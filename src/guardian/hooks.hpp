@@ -18,7 +18,9 @@ struct worker_birth {
   os::descriptor lane;
   os::descriptor results;
   os::descriptor arguments;
-  os::descriptor capture;  // empty if its output is not captured
+  // What takes its output; empty if that is not captured.
+  os::descriptor standard_output;
+  os::descriptor standard_error;
 };
 
 // Called in the guardian with every signal blocked, and in the worker; each has one thread as far

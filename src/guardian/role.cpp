@@ -5,8 +5,6 @@
 
 #include <cstddef>
 #include <cstdlib>
-#include <cstring>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,14 +18,7 @@
 namespace hardstop::guardian {
 namespace {
 
-// What the environment says, if the last argument agrees.
-std::optional<exec_role> role_with(std::string_view last_argument) {
-  const char* const text = std::getenv(role_variable);
-  if (text == nullptr) return std::nullopt;
-  auto role = exec_role::from_text(text);
-  if (!role || role->marker() != last_argument) return std::nullopt;
-  return role;
-}
+constexpr int exit_misunderstood = 127;
 
 std::vector<std::string> own_arguments() {
   std::vector<std::string> arguments;
@@ -40,14 +31,18 @@ std::vector<std::string> own_arguments() {
   return arguments;
 }
 
-process_role as_process_role(const std::optional<exec_role>& role) {
-  if (!role) return process_role::client;
-  return role->part == exec_role::kind::guardian ? process_role::guardian : process_role::worker;
+// Both must agree; what exactly the variable says is for `serve` to read: an image that is ours but
+// does not understand its role must not go on as its host's program.
+process_role role_with(std::string_view last_argument) {
+  if (std::getenv(role_variable) == nullptr) return process_role::client;
+  if (last_argument == exec_role::guardian_marker) return process_role::guardian;
+  if (last_argument == exec_role::worker_marker) return process_role::worker;
+  return process_role::client;
 }
 
 [[noreturn]] void serve_as_guardian(const exec_role& role, std::vector<std::string> arguments,
                                     guardian_hooks& hooks) {
-  arguments.pop_back();  // the marker
+  if (!arguments.empty()) arguments.pop_back();  // the marker
   const int control = role.descriptors[0];
   const int client = role.descriptors[1];
   for (const int number : {control, client})
@@ -67,20 +62,20 @@ process_role as_process_role(const std::optional<exec_role>& role) {
 process_role role_of_this_process() {
   if (std::getenv(role_variable) == nullptr) return process_role::client;
   const auto arguments = own_arguments();
-  return arguments.empty() ? process_role::client : as_process_role(role_with(arguments.back()));
+  return arguments.empty() ? process_role::client : role_with(arguments.back());
 }
 
 process_role role_of_this_process(int argc, const char* const* argv) {
-  return argc < 1 ? process_role::client : as_process_role(role_with(argv[argc - 1]));
+  return argc < 1 ? process_role::client : role_with(argv[argc - 1]);
 }
 
 void serve(guardian_hooks& hooks) {
-  auto arguments = own_arguments();
-  const auto role = arguments.empty() ? std::nullopt : role_with(arguments.back());
-  if (!role) std::abort();
+  const char* const text = std::getenv(role_variable);
+  const auto role = exec_role::from_text(text == nullptr ? "" : text);
+  if (!role) ::_exit(exit_misunderstood);
   ::unsetenv(role_variable);
   if (role->part == exec_role::kind::worker) resume_worker(*role, hooks);
-  serve_as_guardian(*role, std::move(arguments), hooks);
+  serve_as_guardian(*role, own_arguments(), hooks);
 }
 
 }  // namespace hardstop::guardian

@@ -51,7 +51,8 @@ worker_birth adopted(worker_birth inherited) {
   adopt(inherited.lane);
   adopt(inherited.results);
   adopt(inherited.arguments);
-  adopt(inherited.capture);
+  adopt(inherited.standard_output);
+  adopt(inherited.standard_error);
   return inherited;
 }
 
@@ -61,7 +62,8 @@ void start_worker(worker_setup setup, guardian_hooks& hooks) {
   settle(setup);
   auto& birth = setup.birth;
   os::disown_inherited(std::array{birth.spec.get(), birth.lane.get(), birth.results.get(),
-                                  birth.arguments.get(), birth.capture.get()});
+                                  birth.arguments.get(), birth.standard_output.get(),
+                                  birth.standard_error.get()});
   set_title();
   hooks.reset_signals();
   hooks.run_worker(adopted(std::move(birth)));
@@ -91,7 +93,8 @@ void resume_worker(const exec_role& role, guardian_hooks& hooks) {
       .lane = os::descriptor{role.descriptors[1]},
       .results = os::descriptor{role.descriptors[2]},
       .arguments = os::descriptor{role.descriptors[3]},
-      .capture = os::descriptor{role.descriptors[4]},
+      .standard_output = os::descriptor{role.descriptors[4]},
+      .standard_error = os::descriptor{role.descriptors[5]},
   });
   ::_exit(127);
 }

@@ -173,7 +173,9 @@ void scheduler::idle_due(pool& p, instant now) {
     const bool standing_by = p.active == 0;
     worker* const coldest = standing_by ? p.spares.front() : p.taking.at(0).back();
     if (coldest == nullptr || live(p) + p.starting <= p.policy.min_workers) return;
-    const instant leaves = later(coldest->idle_since, p.policy.idle_timeout);
+    // Idle, yet wanted: some job has finished and nobody has read of it.
+    const bool wanted = !standing_by && demand(p) >= p.slots;
+    const instant leaves = later(wanted ? now : coldest->idle_since, p.policy.idle_timeout);
     if (leaves > now) return timers_.arm(p.idle_timer, leaves);
     retire(*coldest, now);
     if (standing_by) continue;

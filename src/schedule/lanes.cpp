@@ -33,9 +33,6 @@ bool spent(const worker& who) {
 // A lane that is full of taken-back frames says nothing when its worker has skipped them.
 constexpr duration full_lane_retry = std::chrono::milliseconds(1);
 
-// Lanes looked at for something to steal; each may turn out to be claimed throughout.
-constexpr int steal_attempts = 8;
-
 }  // namespace
 
 // An idle worker, or one of those with the shortest lane if that is below the depth.
@@ -102,7 +99,7 @@ bool scheduler::take_back(job& what, instant now) {
 
 // Takes back whatever is not claimed from `from` to the end of its lane. The caller shelves the
 // worker.
-void scheduler::requeue_unclaimed(worker& who, job* from, instant now) {
+void scheduler::requeue_unclaimed([[maybe_unused]] worker& who, job* from, instant now) {
   while (from != nullptr) {
     job* const next = job_list::after(*from);
     if (take_back(*from, now)) make_runnable(*from);
@@ -211,29 +208,32 @@ void scheduler::rebalance(pool& p, instant now) {
   restock(p, now);
 }
 
-// An idle worker takes over half of what waits behind the running job of the fullest lane. The half
-// that would have run next there runs now here, which keeps the order of acceptance as well as two
-// workers can.
+// An idle worker takes over half of what waits behind the running job of the fullest lane. The half that would have
+// run next there runs now here, which keeps the order of acceptance as well as two workers can. A lane in which all is
+// claimed has its results on the way; then the next one is looked at.
 void scheduler::steal_for(worker& who, instant now) {
   pool& p = *who.pool;
   const std::size_t wanted = depth_limit(p, p.lanes.value());
-  for (int attempt = 0; attempt < steal_attempts && who.takes && who.lane.empty(); ++attempt) {
-    const std::uint64_t taking = p.taking.occupied_deep();
-    const std::uint64_t resting = p.resting.occupied_deep();
-    if ((taking | resting) == 0) return;
-    shelves& fullest = taking > resting ? p.taking : p.resting;
-    const auto shelf = static_cast<std::size_t>(63 - std::countl_zero(std::max(taking, resting)));
-    worker& victim = *fullest.at(shelf).front();
-    if (!steal_from(victim, wanted, now)) {
-      to_the_back(victim);  // all claimed, its results are on their way: look at the others first
-      continue;
-    }
+  std::uint64_t deep = p.taking.occupied_deep() | p.resting.occupied_deep();
+  while (deep != 0 && who.takes && who.lane.empty()) {
+    const auto shelf = static_cast<std::size_t>(63 - std::countl_zero(deep));
+    deep &= ~(std::uint64_t{1} << shelf);
+    if (!steal_from(p.taking, shelf, wanted, now) && !steal_from(p.resting, shelf, wanted, now)) continue;
     while (!p.jobs.empty() && room(who, wanted) > 0 && !spent(who)) {
       if (!assign(who, *p.jobs.front(), now)) break;
     }
     shelve(who, now);
   }
   pump(p, now);
+}
+
+bool scheduler::steal_from(shelves& side, std::size_t shelf, std::size_t wanted, instant now) {
+  for (std::size_t left = side.at(shelf).size(); left > 0 && !side.at(shelf).empty(); --left) {
+    worker& victim = *side.at(shelf).front();
+    if (steal_from(victim, wanted, now)) return true;
+    to_the_back(victim);
+  }
+  return false;
 }
 
 bool scheduler::steal_from(worker& victim, std::size_t wanted, instant now) {

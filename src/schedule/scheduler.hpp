@@ -152,6 +152,7 @@ class scheduler {
   void pump(pool&, instant now);
   void rebalance(pool&, instant now);
   void steal_for(worker&, instant now);
+  bool steal_from(shelves&, std::size_t shelf, std::size_t wanted, instant now);
   bool steal_from(worker& victim, std::size_t wanted, instant now);
   void relieve_stalled(pool&, const worker& for_whom, instant now);
   void make_way(pool&, int priority, instant now);

@@ -73,7 +73,7 @@ class client_lane {
   // The worker leaves when it has nothing left to claim. Follow up with ring_needed().
   void request_exit();
 
-  // Answers a report of kind request: `id` as found there, with two numbers whose meaning is the
+  // Answers a report of kind query: `id` as found there, with two numbers whose meaning is the
   // requester's. False: too many answers that nobody took (a worker that asks but never listens).
   bool answer(std::uint64_t id, std::uint64_t first, std::uint64_t second);
 

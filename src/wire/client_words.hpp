@@ -12,7 +12,7 @@ namespace hardstop::wire {
 
 struct lane_layout;
 
-// An answer to a report of kind request.
+// An answer to a report of kind query.
 struct client_answer {
   std::uint64_t id = 0;
   std::uint64_t first = 0;

@@ -276,7 +276,7 @@ os::result<report> decode_report(std::span<const std::byte> bytes) {
 
 std::size_t descriptors_beside(const request& message) {
   if (const auto* const wanted = std::get_if<spawn>(&message)) {
-    return wanted->captured == capture::yes ? 4 : 3;
+    return wanted->captured == capture::yes ? 5 : 3;
   }
   return std::holds_alternative<configure>(message) ? 1 : 0;
 }

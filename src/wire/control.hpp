@@ -54,7 +54,8 @@ struct configure {
 
 enum class capture : std::uint8_t { no, yes };
 
-// Make a worker. Beside it: lane, results, arguments, and what takes its output if `captured`.
+// Make a worker. Beside it: lane, results, arguments, and what takes its standard
+// output and standard error if `captured`.
 struct spawn {
   worker_id worker{};
   std::uint64_t memory_limit =

@@ -90,10 +90,10 @@ enum class report_kind : std::uint8_t {
 
   // From within an attempt, any number of them, before its end.
   progress = 7,  // newest counts; dropped by the worker when the client does not keep up
-  request = 8,   // asks the client for something (a permit); answered by client_lane::answer()
+  query = 8,     // asks the client for something (a permit); answered by client_lane::answer()
 };
 
-inline constexpr report_kind last_report_kind = report_kind::request;
+inline constexpr report_kind last_report_kind = report_kind::query;
 
 constexpr bool is_end(report_kind kind) {
   return kind == report_kind::value || kind == report_kind::exception;

@@ -46,7 +46,7 @@ class job_output {
   virtual void set_kind(wire::report_kind kind) = 0;
   virtual void set_runtime_flags(std::uint8_t flags) = 0;
 
-  // Sends a report of kind progress or request at once. Any thread of the worker may call it, also
+  // Sends a report of kind progress or query at once. Any thread of the worker may call it, also
   // when the attempt is over: then, and when there is no room now, it is false and nothing is sent
   // (progress is better dropped than waited for). The object lives as long as the process.
   virtual bool send(wire::ticket attempt, wire::report_kind kind,

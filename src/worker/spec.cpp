@@ -11,6 +11,15 @@
 
 namespace hardstop::worker {
 
+// An enumeration as a number that is checked when it comes back.
+template <class Archive, class Enum>
+void travel(Archive& archive, Enum& value, Enum last) {
+  auto number = static_cast<std::uint8_t>(value);
+  archive(number);
+  if (number > static_cast<std::uint8_t>(last)) throw cereal::Exception("an unknown choice");
+  value = static_cast<Enum>(number);
+}
+
 template <class Archive>
 void serialize(Archive& archive, resource_limit& limit) {
   archive(limit.resource, limit.soft, limit.hard);
@@ -18,15 +27,18 @@ void serialize(Archive& archive, resource_limit& limit) {
 
 template <class Archive>
 void serialize(Archive& archive, environment& value) {
-  archive(value.standard_input, value.standard_output, value.standard_error,
-          value.inherit_variables, value.variables, value.working_directory, value.umask,
+  travel(archive, value.standard_input, stream::null);
+  travel(archive, value.standard_output, stream::capture);
+  travel(archive, value.standard_error, stream::capture);
+  archive(value.inherit_variables, value.variables, value.working_directory, value.umask,
           value.nice, value.affinity, value.limits, value.reset_signals);
 }
 
 template <class Archive>
 void serialize(Archive& archive, spec& value) {
   archive(value.environment, value.initializer.module, value.initializer.offset,
-          value.initializer_arguments, value.pages, value.most_zombies, value.runtime);
+          value.initializer_arguments, value.most_zombies, value.runtime);
+  travel(archive, value.pages, wire::page_choice::huge);
 }
 
 namespace {
@@ -38,20 +50,9 @@ os::error malformed() {
   return {.code = EBADMSG, .operation = "reading what a worker is told"};
 }
 
-bool known(stream value) {
-  return value <= stream::capture;
-}
-
-bool plausible(const spec& value) {
-  const environment& environment = value.environment;
-  return known(environment.standard_input) && known(environment.standard_output) &&
-         known(environment.standard_error) && environment.standard_input != stream::capture &&
-         value.pages <= wire::page_choice::huge;
-}
-
 }  // namespace
 
-std::vector<std::byte> encode_spec(const spec& value) {
+std::vector<std::byte> encode_spec(spec value) {
   detail::encoder out{detail::encoder::flat{}};
   detail::output_archive archive{out};
   archive(value);
@@ -65,7 +66,7 @@ os::result<spec> decode_spec(std::span<const std::byte> bytes) {
     detail::input_archive archive{in};
     spec value;
     archive(value);
-    if (in.remaining() != 0 || !plausible(value)) return malformed();
+    if (in.remaining() != 0) return malformed();
     return value;
   } catch (const std::exception&) {
     return malformed();
