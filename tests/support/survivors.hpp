@@ -13,8 +13,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <ostream>
 #include <string>
 #include <thread>
@@ -62,7 +60,9 @@ class marker {
       const pid_t pid = std::stoi(text);
       if (pid == ::getpid() || std::find(known.begin(), known.end(), pid) != known.end()) continue;
       if (carries_mark(entry.path())) {
-        found.push_back({pid, read(entry.path() / "comm"), read(entry.path() / "stat")});
+        found.push_back({pid, read(entry.path() / "comm"),
+                         read(entry.path() / "stat").substr(0, 60) + ", in " +
+                             read(entry.path() / "wchan")});
       }
     }
     return found;
@@ -81,11 +81,16 @@ class marker {
  private:
   static constexpr const char* variable = "HARDSTOP_TEST_MARK";
 
+  // Not a stream, which throws when the process ends under its hands.
   static std::string read(const std::filesystem::path& path) {
-    std::ifstream file{path};
-    std::string text{std::istreambuf_iterator<char>{file}, {}};
-    while (!text.empty() && text.back() == '\n')
-      text.pop_back();
+    std::string text;
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    char buffer[4096];
+    for (ssize_t size = 0; file >= 0 && (size = ::read(file, buffer, sizeof buffer)) > 0;) {
+      text.append(buffer, static_cast<std::size_t>(size));
+    }
+    if (file >= 0) ::close(file);
+    while (!text.empty() && text.back() == '\n') text.pop_back();
     return text;
   }
 
