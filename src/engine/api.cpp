@@ -8,6 +8,7 @@
 #include "engine/scheduled.hpp"
 #include "guardian/containment.hpp"
 #include "os/cpu.hpp"
+#include "os/module.hpp"
 #include "os/same_process.hpp"
 
 namespace hardstop {
@@ -56,6 +57,15 @@ containment_report describe(const guardian::containment_report& probed) {
 bool ended(const pool& which) { return which.closed.load(std::memory_order_acquire) != 0; }
 
 }  // namespace
+
+function_id identify(thunk function) {
+  const auto place = os::locate(reinterpret_cast<const void*>(function));
+  if (!place) {
+    throw error("this function lies in no program or library that the dynamic loader knows (made at run time?), and "
+                "cannot be found again in another process: submit one that is compiled in");
+  }
+  return {place->module, place->offset};
+}
 
 // --- job_handle
 

@@ -8,7 +8,7 @@
 
 #include "engine/scheduled.hpp"
 #include "guardian/role.hpp"
-#include "os/cpu.hpp"
+#include "os/module.hpp"
 #include "os/same_process.hpp"
 
 namespace hardstop::engine {
@@ -209,6 +209,11 @@ void engine::refuse_in_child(std::uint64_t generation, std::string_view what) {
 // --- jobs
 
 job* engine::submit(pool& home, const detail::submission& what) {
+  if (home.options.start != start_method::fork && !os::travels_by_exec(what.function.module)) {
+    throw other_build("the module of job '" + std::string(what.default_name) +
+                      "' has no build-id, by which an executed worker would find its functions: link it with "
+                      "-Wl,--build-id, or use start_method::fork");
+  }
   prepare(home);
   auto large = large_arguments::of(what.arguments, *home.arguments);
   while (true) {
