@@ -61,7 +61,8 @@ inline std::vector<std::string> command_of_part(const std::string& name,
 
 inline std::vector<char*> as_argv(std::vector<std::string>& words) {
   std::vector<char*> pointers;
-  for (auto& word : words) pointers.push_back(word.data());
+  for (auto& word : words)
+    pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return pointers;
 }

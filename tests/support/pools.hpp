@@ -13,11 +13,10 @@
 #include <string>
 #include <vector>
 
+#include "support/board.hpp"
 #include <hardstop/event.hpp>
 #include <hardstop/options.hpp>
 #include <hardstop/outcome.hpp>
-
-#include "support/board.hpp"
 
 namespace hardstop {
 
@@ -34,8 +33,9 @@ inline void PrintTo(event_kind kind, std::ostream* out) {
 
 namespace support {
 
-inline constexpr std::array every_start_method{
-    hardstop::start_method::fork, hardstop::start_method::forkserver, hardstop::start_method::spawn};
+inline constexpr std::array every_start_method{hardstop::start_method::fork,
+                                               hardstop::start_method::forkserver,
+                                               hardstop::start_method::spawn};
 
 inline std::string name_of(hardstop::start_method method) {
   constexpr std::array names{"fork", "forkserver", "spawn"};
