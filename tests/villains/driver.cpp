@@ -339,12 +339,12 @@ int play(int argc, char** argv, const plan& plan, const villain_submitter& submi
       return exit_skipped;
     }
   }
+  hardstop::pool_options options{.workers = neighbours + 3, .start = start_of(arguments[0])};
+  if (cgroup) options.cgroup = cgroup->path();
   try {
     support::ancestry above;
     {
-      hardstop::process_pool pool({.workers = neighbours + 3,
-                                   .start = start_of(arguments[0]),
-                                   .cgroup = cgroup ? cgroup->path() : ""});
+      hardstop::process_pool pool(options);
       play_all(pool, plan, submit);
       above = support::ancestry::of_guardian(pool.submit<&who_is_my_guardian>().get());
     }
