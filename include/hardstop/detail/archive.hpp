@@ -94,32 +94,34 @@ class input_archive : public cereal::InputArchive<input_archive, cereal::AllowEm
   std::map<std::uint32_t, std::type_index> shared_types_;
 };
 
-// cereal calls these around every object. They count how deep objects nest.
+// cereal calls these around every object. They count how deep objects nest. Inlined, so that
+// compilers see that they do not look at objects which are only about to be read.
 
 template <class T>
-void prologue(output_archive& archive, const T& /*value*/) {
+[[gnu::always_inline]] inline void prologue(output_archive& archive, const T& /*value*/) {
   archive.enter();
 }
 
 template <class T>
-void epilogue(output_archive& archive, const T& /*value*/) {
+[[gnu::always_inline]] inline void epilogue(output_archive& archive, const T& /*value*/) {
   archive.leave();
 }
 
 template <class T>
-void prologue(input_archive& archive, const T& /*value*/) {
+[[gnu::always_inline]] inline void prologue(input_archive& archive, const T& /*value*/) {
   archive.in().enter();
 }
 
 template <class T>
-void prologue(input_archive& archive,
-              const cereal::memory_detail::PtrWrapper<std::shared_ptr<T>&>& /*value*/) {
+[[gnu::always_inline]] inline void prologue(
+    input_archive& archive,
+    const cereal::memory_detail::PtrWrapper<std::shared_ptr<T>&>& /*value*/) {
   archive.in().enter();
   archive.expect_shared(typeid(T));
 }
 
 template <class T>
-void epilogue(input_archive& archive, const T& /*value*/) {
+[[gnu::always_inline]] inline void epilogue(input_archive& archive, const T& /*value*/) {
   archive.in().leave();
 }
 
@@ -165,6 +167,20 @@ void save(output_archive& archive, const T& value) {
 template <has_codec T>
 void load(input_archive& archive, T& value) {
   value = read_with_codec<T>(archive.in());
+}
+
+// cereal reverses the order of equal keys.
+template <class Key, class T, class Less, class Allocator>
+void load(input_archive& archive, std::multimap<Key, T, Less, Allocator>& map) {
+  cereal::size_type count = 0;
+  archive(cereal::make_size_tag(count));
+  map.clear();
+  for (cereal::size_type i = 0; i < count; ++i) {
+    Key key;
+    T value;
+    archive(cereal::make_map_item(key, value));
+    map.emplace_hint(map.end(), std::move(key), std::move(value));
+  }
 }
 
 // What cereal's own functions are made of.

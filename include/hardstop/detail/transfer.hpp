@@ -29,9 +29,11 @@
 
 namespace hardstop::detail {
 
+/// cereal sends an empty class without functions as nothing.
 template <class T>
-concept known_to_cereal = cereal::traits::is_output_serializable<T, output_archive>::value &&
-                          cereal::traits::is_input_serializable<T, input_archive>::value;
+concept known_to_cereal =
+    std::is_empty_v<T> || (cereal::traits::is_output_serializable<T, output_archive>::value &&
+                           cereal::traits::is_input_serializable<T, input_archive>::value);
 
 template <class T>
 inline constexpr bool is_view = false;
@@ -183,7 +185,7 @@ void write(encoder& out, const T& value, lifetime life) {
       write(out, element, life);
   } else if constexpr (is_array<T>) {
     if constexpr (raw_element<typename T::value_type>) {
-      out.append_range(std::as_bytes(std::span(value)), alignof(T), life);
+      out.append_range(std::as_bytes(std::span(value)), alignof(typename T::value_type), life);
     } else {
       for (const auto& element : value)
         write(out, element, life);
@@ -221,8 +223,8 @@ T read_array(decoder& in) {
   if constexpr (raw_element<element>) {
     const auto bytes = read_elements<element>(in);
     T value;
-    if (bytes.size() != sizeof(value)) throw_bad_length();
-    std::memcpy(value.data(), bytes.data(), bytes.size());
+    if (bytes.size() != value.size() * sizeof(element)) throw_bad_length();
+    if (!bytes.empty()) std::memcpy(value.data(), bytes.data(), bytes.size());
     return value;
   } else if constexpr (std::default_initializable<element>) {
     T value;
