@@ -10,14 +10,15 @@ namespace hardstop::engine {
 
 namespace {
 
-// One dispatch in so many is timed for the histogram: a stamp costs the worker a look at the clock.
+// Of jobs that follow one another in a lane one in so many is timed, for the histogram: a stamp costs the worker a look
+// at the clock.
 constexpr std::uint64_t timed_share = 64;
 
-wire::job_frame frame_of(const job& which) {
+wire::job_frame frame_of(const job& which, const worker& at) {
   wire::job_frame frame;
   frame.ticket = on_wire(which.ticket);
   frame.function = which.function;
-  const bool timed = which.timeout != schedule::forever || which.order % timed_share == 0;
+  const bool timed = which.timeout != schedule::forever || at.lane.empty() || which.order % timed_share == 0;
   frame.stamp = timed ? wire::claim_stamp::on : wire::claim_stamp::off;
   frame.payload = which.bytes.view();
   if (which.large_in) {
@@ -35,7 +36,7 @@ wire::job_frame frame_of(const job& which) {
 schedule::lane_answer engine::dispatch(schedule::worker& to, schedule::job& what) {
   worker& at = ours(to);
   job& which = ours(what);
-  const auto slot = at.channel->put(frame_of(which));
+  const auto slot = at.channel->put(frame_of(which, at));
   if (!slot) return schedule::lane_answer::full;
   which.slot = *slot;
   which.pid = at.process.pid();

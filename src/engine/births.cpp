@@ -40,9 +40,8 @@ wire::arena_options arena_choice(const pool_options& options) {
   return {.pages = options.huge_pages ? wire::page_choice::huge : wire::page_choice::normal};
 }
 
-}  // namespace
-
-in_worker::spec spec_of(const pool_options& options) {
+in_worker::spec spec_of(const pool& home) {
+  const pool_options& options = home.options;
   in_worker::spec spec;
   const worker_environment& chosen = options.environment;
   in_worker::environment& into = spec.environment;
@@ -60,13 +59,14 @@ in_worker::spec spec_of(const pool_options& options) {
   }
   into.reset_signals = chosen.reset_signals;
   if (options.initializer) {
-    const auto [module, offset] = detail::identify(options.initializer.function);
-    spec.initializer = {module, offset};
+    spec.initializer = home.initializer;
     spec.initializer_arguments = options.initializer.arguments;
   }
   spec.pages = options.huge_pages ? wire::page_choice::huge : wire::page_choice::normal;
   return spec;
 }
+
+}  // namespace
 
 void engine::give_birth(const std::shared_ptr<pool>& home) {
   guardian::birth_plan plan;
@@ -82,7 +82,9 @@ void engine::give_birth(const std::shared_ptr<pool>& home) {
 
   std::string failure;
   std::shared_ptr<guardian_line> line;
-  if (auto spec = in_worker::write_spec(spec_of(options))) {
+  auto spec = in_worker::write_spec(spec_of(*home));
+  if (!spec) failure = spec.error().message();
+  if (failure.empty()) {
     plan.spec = std::move(*spec);
     auto born = guardian::give_birth(plan);
     if (born) {
@@ -91,8 +93,6 @@ void engine::give_birth(const std::shared_ptr<pool>& home) {
     } else {
       failure = born.error().message;
     }
-  } else {
-    failure = spec.error().message();
   }
 
   // The threads come after the fork: a host with one thread forks as one.

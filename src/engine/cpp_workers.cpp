@@ -1,8 +1,5 @@
 #include "engine/cpp_workers.hpp"
 
-#include <stdio_ext.h>
-
-#include <cstdio>
 #include <cstdlib>
 
 #include <hardstop/init.hpp>
@@ -18,13 +15,6 @@ namespace {
 
 class cpp_hooks final : public guardian::guardian_hooks {
  public:
-  int in_guardian(const os::descriptor&) override {
-    // What the host had not flushed yet is the host's to write.
-    __fpurge(stdout);
-    __fpurge(stderr);
-    return 0;
-  }
-
   [[noreturn]] void run_worker(guardian::worker_birth born) override {
     hardstop::worker::birth birth;
     birth.lane = std::move(born.lane);

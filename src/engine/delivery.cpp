@@ -26,15 +26,12 @@ detail::continuation* reversed(detail::continuation* first) {
 }  // namespace
 
 void delivery::start() {
-  stopping_ = false;
   // The host's handlers must never run here (G10): the mask is inherited by the new thread from its first instruction.
   const os::signals_blocked quiet;
   thread_ = std::thread([this] { loop(); });
 }
 
-void delivery::stop() {
-  stopping_ = true;
-  wake();
+void delivery::join() {
   thread_.join();
   id_ = std::thread::id{};
 }
@@ -101,11 +98,12 @@ void delivery::loop() {
   ::prctl(PR_SET_NAME, "hs-delivery");
   id_ = std::this_thread::get_id();
   lane_watch watch(home_, wire::listener::resident);
-  while (!stopping_.load(std::memory_order_acquire)) {
+  while (true) {
     const std::uint32_t heard = bell_.load(std::memory_order_seq_cst);
     const bool ran = run_inbox();
     const std::size_t reports = home_.read_lanes();
     if (ran || reports != 0) continue;
+    if (home_.delivery_may_leave()) return;
     watch.sleep({.word = &bell_, .expected = heard, .scope = os::futex_scope::process}, std::nullopt);
   }
 }

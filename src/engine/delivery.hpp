@@ -38,7 +38,8 @@ class delivery {
   explicit delivery(engine& home) : home_(home) {}
 
   void start();
-  void stop();
+  // After engine::delivery_may_leave() has said so.
+  void join();
 
   [[nodiscard]] bool is_this_thread() const;
 
@@ -64,7 +65,6 @@ class delivery {
   engine& home_;
   std::thread thread_;
   std::atomic<std::thread::id> id_{};
-  std::atomic<bool> stopping_{false};
   os::futex_word bell_{0};
   std::mutex inbox_lock_;
   inbox inbox_;

@@ -130,23 +130,14 @@ std::shared_ptr<pool> engine::open(const pool_options& options) {
   auto made = std::make_shared<pool>(options);
   made->home = this;
   made->generation = generation_;
+  if (options.initializer) {
+    const auto [module, offset] = detail::identify(options.initializer.function);
+    made->initializer = {module, offset};
+  }
   turn now(*this);
   made->name = options.name.empty() ? "pool" + std::to_string(++last_pool_) : options.name;
   scheduler_.open(*made, policy_of(options));
   return made;
-}
-
-void engine::enter_pool(const std::shared_ptr<pool>& whose) {
-  const std::lock_guard lifecycle(lifecycle_);
-  if (whose->entered) return;
-  whose->entered = true;
-  if (users_++ == 0) {
-    control_.start();
-    delivery_.start();
-  }
-  const std::lock_guard lock(mutex_);
-  pools_.push_back(whose);
-  armed_ = schedule::never;  // what was armed before the threads ran was not heard
 }
 
 // The pool's end; its threads end with the last wait_closed().

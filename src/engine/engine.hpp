@@ -15,6 +15,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -118,6 +119,9 @@ class engine final : private schedule::effects {
 
   // Brings the list up to date; false if it was.
   bool refresh(lane_list&);
+
+  // Asked by the delivery thread after each wake-up: true if there is no pool, and it must return.
+  bool delivery_may_leave();
 
   // Makes a guardian for a pool, in this thread, and the workers that were wanted meanwhile.
   void give_birth(const std::shared_ptr<pool>&);
@@ -227,7 +231,10 @@ class engine final : private schedule::effects {
   lane_watch attendance_{*this, wire::listener::attendant};
 
   std::mutex lifecycle_;  // threads start and stop under it; taken before mutex_
+  std::condition_variable lifecycle_changed_;
   std::size_t users_ = 0;
+  // stopping: the delivery thread was asked to leave; stopped: it does, and is to be joined.
+  enum class threads : std::uint8_t { none, running, stopping, stopped } threads_ = threads::none;
   std::mutex shared_pool_lock_;
   std::unique_ptr<detail::pool_handle> shared_pool_;
   control control_;

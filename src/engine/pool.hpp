@@ -53,6 +53,7 @@ class pool final : public schedule::pool, public std::enable_shared_from_this<po
   std::uint64_t generation = 0;
   engine::engine* home = nullptr;
 
+  wire::function_id initializer;  // where its function is; options hold its arguments
   std::once_flag prepared;
   std::shared_ptr<wire::argument_arena> arguments;  // made at the first submit
 

@@ -49,15 +49,4 @@ int engine::pid_of(job& which) {
   return scheduler_.observe(which, now.now()) == schedule::job_state::running ? which.pid : 0;
 }
 
-void engine::wait_closed(pool& which) noexcept {
-  while (which.closed.load(std::memory_order_acquire) == 0) {
-    os::futex_wait(which.closed, 0, os::futex_scope::process);
-  }
-  const std::lock_guard lifecycle(lifecycle_);
-  if (!std::exchange(which.entered, false)) return;
-  if (--users_ != 0) return;
-  delivery_.stop();
-  control_.stop();
-}
-
 }  // namespace hardstop::engine
