@@ -71,7 +71,8 @@ claimed_frame worker_lane::read_slot(const lane_slot& slot, ticket of) const {
   const std::uint64_t ring_at = slot.ring_position % payload_ring_bytes;
   const std::size_t room = in_ring ? payload_ring_bytes - ring_at : slot_inline_bytes;
   if ((slot.flags & ~slot_known_flags) != 0 || length > room || ring_at % lane_unit != 0 ||
-      slot.range_count > max_ranges || (large && slot.range_count == 0)) {
+      slot.payload_length > inline_limit || slot.range_count > max_ranges ||
+      (large && slot.range_count == 0)) {
     return {.status = claim_status::corrupt};
   }
   const std::byte* from = in_ring ? lane_->client.payloads.data() + ring_at : slot.bytes.data();

@@ -4,6 +4,8 @@
 #include <stdio_ext.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <optional>
 #include <utility>
@@ -99,8 +101,14 @@ class loop {
     return {.ticket = frame.ticket,
             .function = frame.function,
             .runtime_flags = frame.runtime_flags,
-            .payload = frame.large_payload ? at(*frame.large_payload) : frame.payload,
+            .payload = frame.large_payload ? at(*frame.large_payload) : copied(frame.payload),
             .segments = segments_};
+  }
+
+  // Out of the lane: a forked child of the job does not have it, and may read the arguments.
+  std::span<const std::byte> copied(std::span<const std::byte> payload) {
+    std::copy(payload.begin(), payload.end(), arguments_copy_.begin());
+    return {arguments_copy_.data(), payload.size()};
   }
 
   std::span<const std::byte> at(const wire::byte_range& place) const {
@@ -163,6 +171,7 @@ class loop {
   runtime& runtime_;
   wire::spin_score score_;
   std::vector<std::span<const std::byte>> segments_;
+  alignas(wire::lane_unit) std::array<std::byte, wire::inline_limit> arguments_copy_{};
 };
 
 // Everything is mapped or in place when this returns, and no descriptor of ours is left.
@@ -193,7 +202,9 @@ void enter(birth born, runtime& language) {
   const auto told = read_spec(born.spec);
   if (!told) end(exit_code::no_lane);
   try {
-    make_loop(std::move(born), *told, language).run(*told);
+    // In a statement of its own: what was born ends with it, and run() does not return.
+    loop& worker = make_loop(std::move(born), *told, language);
+    worker.run(*told);
   } catch (const abi::__forced_unwind&) {
     // A job ends the thread that runs jobs. The process would live on with its other threads, and
     // nobody would know.

@@ -39,23 +39,23 @@ struct environment {
   stream standard_output = stream::inherit;
   stream standard_error = stream::inherit;
   bool inherit_variables = true;
-  std::vector<std::pair<std::string, std::optional<std::string>>> variables;  // no value: unset
-  std::string working_directory;                                              // empty: as it is
-  std::optional<mode_t> umask;
-  std::optional<int> nice;  // added to the present value
-  std::vector<int> affinity;
+  std::vector<std::pair<std::string, std::optional<std::string>>> variables{};  // no value: unset
+  std::string working_directory{};                                              // empty: as it is
+  std::optional<mode_t> umask{};
+  std::optional<int> nice{};  // added to the present value
+  std::vector<int> affinity{};
   // RLIMIT_AS is raised by the address space that the lane and the arenas reserve, so that the
   // number given limits the job's own memory.
-  std::vector<resource_limit> limits;
+  std::vector<resource_limit> limits{};
   bool reset_signals = true;  // empty mask, default dispositions
 };
 
 struct spec {
-  worker::environment environment;
+  worker::environment environment{};
 
   // Run before ready; nothing if the module is 0. What it throws comes back as start_failed.
-  wire::function_id initializer;
-  std::vector<std::byte> initializer_arguments;
+  wire::function_id initializer{};
+  std::vector<std::byte> initializer_arguments{};
 
   wire::page_choice pages = wire::page_choice::normal;
 
@@ -64,7 +64,7 @@ struct spec {
   std::uint32_t most_zombies = 64;
 
   // Another runtime's own bytes.
-  std::vector<std::byte> runtime;
+  std::vector<std::byte> runtime{};
 };
 
 // Into a sealed memory file, once per pool.
