@@ -5,6 +5,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/scheduled.hpp"
+#include "os/proc.hpp"
 
 namespace hardstop::engine {
 
@@ -13,6 +14,12 @@ namespace {
 // Of jobs that follow one another in a lane one in so many is timed, for the histogram: a stamp costs the worker a look
 // at the clock.
 constexpr std::uint64_t timed_share = 64;
+
+// Whether the worker's tree is more than itself. Unknown counts as yes.
+bool has_children(const worker& at) {
+  std::vector<pid_t> children;
+  return !os::append_children(at.process.pid(), children) || !children.empty();
+}
 
 wire::job_frame frame_of(const job& which, const worker& at) {
   wire::job_frame frame;
@@ -108,6 +115,7 @@ schedule::worker& engine::spawn(schedule::pool& whose) {
 void engine::discard(schedule::worker& at) {
   worker& gone = ours(at);
   if (gone.results) gone.results->worker_gone();
+  for (job* finished : gone.held) announce(*finished);
   std::erase(outbox_.touched, &gone);
   std::erase_if(outbox_.to_settle, [&](const auto& entry) { return entry.first == &gone; });
   pool& home = ours(*at.pool);
@@ -126,15 +134,22 @@ void engine::complete(schedule::job& what, schedule::ending how) {
     describe_end(which, how);
   }
   count_end(which);
-  which.next = nullptr;
-  if (outbox_.ended_last != nullptr) {
-    outbox_.ended_last->next = &which;
+  const bool held = which.leftovers == leftovers::kill && how.kind == schedule::end_kind::finished &&
+                    !current_.at->killed && has_children(*current_.at);
+  if (held) {
+    current_.at->held.push_back(&which);
   } else {
-    outbox_.ended_first = &which;
+    announce(which);
   }
-  outbox_.ended_last = &which;
   pool& home = ours(*what.pool);
   if (home.waiting_for_room.load(std::memory_order_relaxed) != 0) make_room(home);
+}
+
+// Its end is published when the turn ends.
+void engine::announce(job& which) {
+  which.next = nullptr;
+  (outbox_.ended_last != nullptr ? outbox_.ended_last->next : outbox_.ended_first) = &which;
+  outbox_.ended_last = &which;
 }
 
 void engine::birth(schedule::pool& whose) { outbox_.to_birth.push_back(ours(whose).shared_from_this()); }

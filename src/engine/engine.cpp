@@ -76,7 +76,7 @@ void engine::work_off(turn& ending) {
   }
   outbox_.touched.clear();
 
-  job* ended = std::exchange(outbox_.ended_first, nullptr);
+  schedule::job* ended = std::exchange(outbox_.ended_first, nullptr);
   outbox_.ended_last = nullptr;
   const schedule::instant next = std::min(scheduler_.next_timer().value_or(schedule::never), next_check_);
   const bool timers_moved = next < armed_;
@@ -109,13 +109,13 @@ void engine::work_off_slowly(outbox work) {
   for (const auto& whose : work.closed) leave_pool(whose);
 }
 
-void engine::settle_ended(job* next) {
+void engine::settle_ended(schedule::job* next) {
   while (next != nullptr) {
-    job* which = next;
-    next = which->next == nullptr ? nullptr : &ours(*which->next);
-    if (which->large_out) which->large_out->make_room();
-    if (detail::continuation* waiting = which->settle()) delivery_.run_later(waiting);
-    if (which->release()) stock_.give_back(which);
+    job& which = ours(*next);
+    next = next->next;
+    if (which.large_out) which.large_out->make_room();
+    if (detail::continuation* waiting = which.settle()) delivery_.run_later(waiting);
+    if (which.release()) stock_.give_back(&which);
   }
 }
 
@@ -257,7 +257,7 @@ job* engine::enter_job(pool& home, const detail::submission& what, std::unique_p
   if (!options.name.empty()) which->own_name = std::make_unique<std::string>(options.name);
   which->default_name = what.default_name;
   which->leftovers = options.leftovers;
-  // which->last_in_lane = options.leftovers == leftovers::kill;
+  which->seals_lane = options.leftovers == leftovers::kill;
   which->timeout = options.timeout.value_or(schedule::forever);
   which->priority = options.priority;
   which->retries = static_cast<std::uint16_t>(std::min(options.retries, 65535U));

@@ -50,8 +50,8 @@ using std::chrono::nanoseconds;
 // What a turn leaves to be done when the lock is released.
 struct outbox {
   std::vector<worker*> touched;                     // lanes written to: some need a bell
-  job* ended_first = nullptr;                       // linked by schedule::job::next
-  job* ended_last = nullptr;
+  schedule::job* ended_first = nullptr;             // linked by next
+  schedule::job* ended_last = nullptr;
   std::vector<std::pair<worker*, schedule::ticket>> to_settle;
   std::vector<std::shared_ptr<pool>> to_birth;
   std::vector<wanted_worker> to_spawn;
@@ -160,6 +160,7 @@ class engine final : private schedule::effects {
   void birth(schedule::pool&) override;
   void dismiss(schedule::pool&) override;
   void closed(schedule::pool&) override;
+  void announce(job&);
   void touch(worker&);
   static void make_room(pool&);
 
@@ -179,7 +180,7 @@ class engine final : private schedule::effects {
   // --- the ends of turns, without the lock but for the first
   void work_off(turn&);
   void work_off_slowly(outbox);
-  void settle_ended(job* first);
+  void settle_ended(schedule::job* first);
 
   // --- guardians (guardians.cpp), under the lock
   void send(guardian_line&, const wire::request&, std::span<const os::descriptor* const> beside = {});

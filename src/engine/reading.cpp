@@ -78,6 +78,8 @@ bool engine::read_report(worker& at, const wire::lane_report& report, schedule::
   const bool possible = scheduler_.finished(at, off_wire(report.ticket), now);
   current_ = {};
   if (!possible) corrupt(at, "an attempt ended that was not running", now);
+  // Somebody waits for this worker's tree to end: nothing else may begin there.
+  if (!at.held.empty()) scheduler_.recycle(at, now);
   return possible;
 }
 
@@ -97,7 +99,7 @@ void engine::worker_spoke(worker& at, const wire::lane_report& report, schedule:
     }
     case wire::report_kind::recycle:
       ++home.numbers.recycled;
-      // scheduler_.recycle(at, now);
+      scheduler_.recycle(at, now);
       break;
     default:
       break;

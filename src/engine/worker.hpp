@@ -45,7 +45,10 @@ struct worker : schedule::worker {
 
   std::string last_words;  // start_failed, or what was corrupt
 
-  // Memory (memory_watch.cpp).
+  // Jobs that have finished, and whose leftovers are to be gone before anybody hears of it.
+  std::vector<job*> held;
+
+  // Memory (memory.cpp).
   os::descriptor statm;
   std::uint64_t memory_at_ready = 0;
   std::uint64_t memory_seen = 0;

@@ -134,6 +134,17 @@ void scheduler::retire(worker& who, instant now) {
   world_.retire(who);
 }
 
+void scheduler::recycle(worker& who, instant now) {
+  if (who.state != worker_state::ready || who.leaving) return;
+  who.leaving = true;
+  if (!who.spare) {
+    requeue_unclaimed(who, who.lane.front(), now);
+    shelve(who, now);
+  }
+  if (who.lane.empty()) retire(who, now);
+  rebalance(*who.pool, now);
+}
+
 // The caller has made sure that nobody else's attempt runs there, and finds new capacity
 // afterwards.
 void scheduler::stop(worker& who, stop_reason why) {

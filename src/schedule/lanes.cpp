@@ -25,9 +25,13 @@ std::size_t room(const worker& who, std::size_t depth) {
   return depth > who.lane.size() ? depth - who.lane.size() : 0;
 }
 
-bool spent(const worker& who) {
+bool life_is_over(const worker& who) {
   const std::uint64_t quota = who.pool->policy.max_jobs_per_worker;
-  return quota != 0 && who.used >= quota;
+  return who.leaving || (quota != 0 && who.used >= quota);
+}
+
+bool spent(const worker& who) {
+  return who.sealed || life_is_over(who);
 }
 
 // A lane that is full of taken-back frames says nothing when its worker has skipped them.
@@ -64,6 +68,7 @@ bool scheduler::assign(worker& who, job& what, instant now) {
     who.stalled = false;
   }
   who.lane.push_back(what);
+  who.sealed = what.seals_lane;
   ++who.used;
   ++p.in_lanes;
   what.state = job_state::in_lane;
@@ -77,6 +82,7 @@ bool scheduler::assign(worker& who, job& what, instant now) {
 void scheduler::detach(job& what) {
   worker& from = *what.worker;
   from.lane.remove(what);
+  if (what.seals_lane) from.sealed = false;
   if (from.state == worker_state::ready) --from.pool->in_lanes;
   timers_.disarm(what);
   what.worker = nullptr;
@@ -129,13 +135,14 @@ void scheduler::prove(worker& who) {
 // changed.
 void scheduler::shelve(worker& who, instant now) {
   pool& p = *who.pool;
-  if (const bool used_up = spent(who); used_up != who.used_up) {
+  if (const bool used_up = life_is_over(who); used_up != who.used_up) {
     who.used_up = used_up;
     used_up ? ++p.used_up : --p.used_up;
   }
   if (who.lane_full && who.lane.empty() && !who.armed())
     timers_.arm(who, later(now, full_lane_retry));
-  const bool takes = !who.lane_full && !who.used_up && !(who.stalled && !who.lane.empty());
+  const bool takes =
+      !who.lane_full && !spent(who) && !(who.stalled && !who.lane.empty());
   const std::uint8_t shelf = shelves::shelf_for(who.lane.size());
   if (who.shelf == shelf && who.takes == takes) return;
   if (who.shelf != worker::no_shelf) (who.takes ? p.taking : p.resting).remove(who);
@@ -208,9 +215,10 @@ void scheduler::rebalance(pool& p, instant now) {
   restock(p, now);
 }
 
-// An idle worker takes over half of what waits behind the running job of the fullest lane. The half that would have
-// run next there runs now here, which keeps the order of acceptance as well as two workers can. A lane in which all is
-// claimed has its results on the way; then the next one is looked at.
+// An idle worker takes over half of what waits behind the running job of the fullest lane. The half
+// that would have run next there runs now here, which keeps the order of acceptance as well as two
+// workers can. A lane in which all is claimed has its results on the way; then the next one is
+// looked at.
 void scheduler::steal_for(worker& who, instant now) {
   pool& p = *who.pool;
   const std::size_t wanted = depth_limit(p, p.lanes.value());
@@ -218,7 +226,8 @@ void scheduler::steal_for(worker& who, instant now) {
   while (deep != 0 && who.takes && who.lane.empty()) {
     const auto shelf = static_cast<std::size_t>(63 - std::countl_zero(deep));
     deep &= ~(std::uint64_t{1} << shelf);
-    if (!steal_from(p.taking, shelf, wanted, now) && !steal_from(p.resting, shelf, wanted, now)) continue;
+    if (!steal_from(p.taking, shelf, wanted, now) && !steal_from(p.resting, shelf, wanted, now))
+      continue;
     while (!p.jobs.empty() && room(who, wanted) > 0 && !spent(who)) {
       if (!assign(who, *p.jobs.front(), now)) break;
     }

@@ -93,6 +93,7 @@ struct job : timer {
   duration timeout = forever;  // of one attempt, from its start
   int priority = 0;            // higher first; first in, first out within one
   std::uint16_t retries = 0;   // further attempts when its worker died
+  bool seals_lane = false;     // nothing is dispatched behind it until it has ended
 
   // The scheduler's.
   std::uint16_t attempt = 0;  // 1 for the first; set at dispatch

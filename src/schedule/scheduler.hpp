@@ -89,6 +89,10 @@ class scheduler {
   void lane_drained(worker&, std::size_t finished_in_batch, instant now,
                     std::optional<duration> busy = std::nullopt);
 
+  // It is to be replaced when what it runs has ended. Between finished() and lane_drained() for a
+  // job that seals its lane this means: before anything else runs there.
+  void recycle(worker&, instant now);
+
   // The lane was read to its end after effects::settle(worker, witness).
   void settled(worker&, ticket witness, instant now);
 

@@ -27,6 +27,8 @@ struct worker : timer {
   bool lane_full = false;  // its lane had no room; nothing is tried until it drained
   bool stalled = false;    // its front job takes long: it is given nothing until it drained
   bool used_up = false;    // every job it may run in its life is dispatched
+  bool sealed = false;     // the last job in its lane wants nobody behind it
+  bool leaving = false;    // it is to be replaced: given nothing more
   bool wrote_garbage = false;
   bool proved = false;  // it claimed a job: the worker itself starts well
   bool guardian_lost = false;
