@@ -74,8 +74,9 @@ survivor explain_survivor(pid_t pid) {
 void kill_root(pid_t pid) {
   assert(pid > 1);
   if (pid <= 1) return;
-  ::kill(-pid, SIGKILL);
+  // In this order: it must not see its children die, and start new ones.
   ::kill(pid, SIGKILL);
+  ::kill(-pid, SIGKILL);
 }
 
 void tree_sweep::begin() {

@@ -79,10 +79,11 @@ result<seqpacket::received> seqpacket::receive(std::span<std::byte> buffer) cons
   header.msg_control = space.bytes.data();
   header.msg_controllen = space.bytes.size();
   ssize_t size = 0;
+  // ECONNRESET says, once, that the peer closed with messages of ours unread; what it had sent
+  // before is still there and comes next.
   do {
     size = ::recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
-  if (size < 0 && errno == ECONNRESET) return received{};  // closed with messages of ours unread
+  } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
   if (size < 0) return last_error("receiving a message");
 
   received message;

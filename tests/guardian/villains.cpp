@@ -10,10 +10,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <new>
+
+#include "guardian/test_pool.hpp"
 
 namespace hardstop::test {
 namespace {
@@ -269,7 +274,7 @@ void stops_the_guardian(const worker_birth& birth) {
   stay_ready(birth);
 }
 
-// Keeps background children of all kinds and tells by its lane should one be lost.
+// Keeps background children of all kinds, and ends should it lose one of its own.
 void keeps_house(const worker_birth& birth) {
   for (int i = 0; i < 8; ++i) {
     const pid_t child = ::fork();
@@ -290,6 +295,14 @@ void keeps_house(const worker_birth& birth) {
   ::_exit(1);  // a child ended
 }
 
+// A job that is a client itself: its warden is orphaned into a process that adopts.
+void has_a_pool(const worker_birth& birth) {
+  ::alarm(60);
+  test_pool inner;
+  const auto worker = inner.spawn("daemon");
+  stay_ready(birth);
+}
+
 void uses_memory(const worker_birth& birth) {
   constexpr std::size_t size = 64U << 20U;
   void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
@@ -298,7 +311,7 @@ void uses_memory(const worker_birth& birth) {
   stay_ready(birth);
 }
 
-// Writes which CPU it believes to be on, after having been moved to each.
+// Checks which CPU it believes to be on, having been moved to each.
 void tells_cpus(const worker_birth& birth) {
   ::alarm(60);
   cpu_set_t allowed;
@@ -314,7 +327,27 @@ void tells_cpus(const worker_birth& birth) {
   exits(birth);
 }
 
-// Writes the mask and the dispositions it was born with, and the descriptors it has.
+void flushes_and_exits(const worker_birth& birth) {
+  std::fflush(nullptr);
+  say_ready(birth);
+  std::exit(0);
+}
+
+void tells_environment(const worker_birth& birth) {
+  const char* const given = std::getenv("HARDSTOP_TEST_GIVEN");
+  const bool clean = std::getenv("HARDSTOP_ROLE") == nullptr;
+  if (!clean || given == nullptr || std::string{given} != "yes") ::_exit(1);
+  exits(birth);
+}
+
+void reads_kept_descriptor(const worker_birth& birth) {
+  std::array<char, 8> text{};
+  const int number = std::atoi(std::getenv("HARDSTOP_TEST_KEPT"));
+  if (::pread(number, text.data(), 4, 0) != 4 || std::string{text.data()} != "kept") ::_exit(1);
+  exits(birth);
+}
+
+// Checks the mask, the dispositions and the flags it was born with.
 void tells_state(const worker_birth& birth) {
   sigset_t blocked;
   ::sigprocmask(SIG_SETMASK, nullptr, &blocked);
@@ -354,6 +387,7 @@ const std::map<std::string, villain_body>& killable() {
       {"shell_pipeline", &shell_pipeline},
       {"stops_the_guardian", &stops_the_guardian},
       {"keeps_house", &keeps_house},
+      {"has_a_pool", &has_a_pool},
       {"uses_memory", &uses_memory},
   };
   return table;
@@ -364,7 +398,10 @@ const std::map<std::string, villain_body>& others() {
       {"exits", &exits},
       {"exits_with_children", &exits_with_children},
       {"aborts", &aborts},
+      {"flushes_and_exits", &flushes_and_exits},
+      {"reads_kept_descriptor", &reads_kept_descriptor},
       {"tells_cpus", &tells_cpus},
+      {"tells_environment", &tells_environment},
       {"tells_state", &tells_state},
   };
   return table;
