@@ -84,6 +84,7 @@ figures cancel_to_gone(effort how_much, std::size_t processes) {
   const int rounds = times(how_much, 20, 250);
   the_board = &share<board>();
   hardstop::process_pool pool(two_workers());
+  warm_up(pool);
   samples taken(static_cast<std::size_t>(rounds));
   for (int i = -5; i < rounds; ++i) {
     begin_round();
@@ -177,6 +178,7 @@ figures next_job_hardstop(effort how_much) {
   const int rounds = times(how_much, 20, 200);
   the_board = &share<board>();
   hardstop::process_pool pool(two_workers());
+  warm_up(pool);
   const auto waiting = pool.submit<&doze>();
   samples taken(static_cast<std::size_t>(rounds));
   for (int i = -5; i < rounds; ++i) {

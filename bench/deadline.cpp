@@ -59,6 +59,7 @@ template <auto Job>
 figures measure(effort how_much, hardstop::process_pool& pool) {
   const int rounds = times(how_much, 20, 300);
   the_witness = &share<witness>();
+  warm_up(pool);
   samples taken(static_cast<std::size_t>(rounds));
   for (int i = 0; i < rounds; ++i) {
     the_witness->began = 0;

@@ -36,6 +36,7 @@ figures measure(effort how_much, pages asked) {
   options.start = hardstop::start_method::forkserver;
   options.huge_pages = asked == pages::huge;
   hardstop::process_pool pool(options);
+  warm_up(pool);
   samples taken(static_cast<std::size_t>(rounds));
   for (int i = 0; i < rounds; ++i) {
     auto job = pool.submit<&touch_and_burn>(size);

@@ -27,6 +27,7 @@ pid_t who() {
 figures idle_hardstop(effort how_much) {
   const std::chrono::milliseconds watched(times(how_much, 300, 2'000));
   hardstop::process_pool pool(two_workers());
+  warm_up(pool);
   const pid_t worker = pool.submit<&who>().get();
   for (int i = 0; i < 1'000; ++i)
     pool.submit<&nothing>().get();

@@ -54,6 +54,7 @@ figures large_hardstop(effort how_much) {
   returns_at = &share<std::atomic<std::int64_t>>();
   const std::vector<double> values(elements, 1.0);
   hardstop::process_pool pool(two_workers());
+  warm_up(pool);
   samples there(static_cast<std::size_t>(rounds));
   samples back(static_cast<std::size_t>(rounds));
   figures found;

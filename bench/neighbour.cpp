@@ -50,8 +50,7 @@ void have_victims(hardstop::process_pool& pool, int count, death how) {
 figures measure(effort how_much, death how) {
   const int victims = times(how_much, 20, 1'000);
   hardstop::process_pool pool(two_workers());
-  pool.submit<&nothing>().get();
-  settle(pool);
+  warm_up(pool);
   std::atomic<bool> over(false);
   std::exception_ptr failure;
   std::thread other([&] {

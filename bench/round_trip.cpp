@@ -65,8 +65,7 @@ void measure_pool(effort how_much, const std::string& prefix, places where, figu
     options.environment.affinity = {where->second};
   }
   hardstop::process_pool pool(options);
-  pool.submit<&nothing>().get();
-  settle(pool);
+  warm_up(pool);
   measure(
       how_much, prefix, [&] { pool.submit<&nothing>().get(); }, into);
 }

@@ -39,7 +39,7 @@ figures start_pool() {
   std::optional<hardstop::process_pool> pool(two_workers());
   pool->submit<&nothing>().get();
   const std::int64_t first = now_ns();
-  settle(*pool);
+  warm_up(*pool);
   const std::int64_t leaving = now_ns();
   pool.reset();
   const std::int64_t gone = now_ns();

@@ -53,8 +53,7 @@ void nothing() {}
 class pool_of_processes {
  public:
   pool_of_processes() : pool_(two_workers()) {
-    pool_.submit<&nothing>().get();
-    settle(pool_);
+    warm_up(pool_);
     futures_.reserve(jobs_per_batch + 2);
   }
 

@@ -10,11 +10,11 @@ inline hardstop::pool_options two_workers() {
   return {.workers = 2};
 }
 
-// Until every worker and the spare are ready and nobody is dying: else one sample would pay for the
+// Until both workers and the spare are ready and nobody is dying: else one sample would pay for the
 // one before.
 void settle(const hardstop::process_pool& pool);
 
-// For a pool with other numbers.
-void settle(const hardstop::process_pool& pool, std::size_t workers, std::size_t spares);
+// Makes a pool grow to both workers, which it does when there are jobs for both.
+void warm_up(hardstop::process_pool& pool);
 
 }  // namespace bench
