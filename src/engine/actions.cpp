@@ -21,19 +21,20 @@ bool has_children(const worker& at) {
   return !os::append_children(at.process.pid(), children) || !children.empty();
 }
 
-wire::job_frame frame_of(const job& which, const worker& at) {
+wire::job_frame frame_of(job& which, const worker& at) {
   wire::job_frame frame;
   frame.ticket = on_wire(which.ticket);
   frame.function = which.function;
-  const bool timed = which.timeout != schedule::forever || at.lane.empty() || which.order % timed_share == 0;
-  frame.stamp = timed ? wire::claim_stamp::on : wire::claim_stamp::off;
+  which.stamped = which.timeout != schedule::forever || at.lane.empty() || which.order % timed_share == 0;
+  frame.stamp = which.stamped ? wire::claim_stamp::on : wire::claim_stamp::off;
   frame.payload = which.bytes.view();
-  if (which.large_in) {
-    if (which.large_in->payload) {
+  if (which.extra() != nullptr && which.extra()->large_in) {
+    const large_arguments& large = *which.extra()->large_in;
+    if (large.payload) {
       frame.payload = {};
-      frame.large_payload = which.large_in->payload->place();
+      frame.large_payload = large.payload->place();
     }
-    frame.segments = which.large_in->places;
+    frame.segments = large.places;
   }
   return frame;
 }
@@ -50,7 +51,7 @@ schedule::lane_answer engine::dispatch(schedule::worker& to, schedule::job& what
   touch(at);
   pool& home = ours(*at.pool);
   if (home.waiting_for_room.load(std::memory_order_relaxed) != 0) make_room(home);
-  if (which.max_memory != 0) memory_watched_ = true;
+  if (which.max_memory() != 0) memory_watched_ = true;
   return schedule::lane_answer::accepted;
 }
 

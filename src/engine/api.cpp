@@ -19,13 +19,18 @@ namespace detail {
 
 namespace {
 
+[[noreturn]] void refuse(const std::string& what) {
+  throw forked_child("this process was forked from the one that made " + what +
+                     ", and has neither its engine nor its workers: make a pool of its own here");
+}
+
 engine::engine& home_of(const job& which) {
-  engine::engine::refuse_in_child(which.generation, "this job");
+  if (!which.home->is_of_this_process()) refuse("job '" + std::string(which.name()) + "'");
   return *which.home;
 }
 
 engine::engine& home_of(const pool& which) {
-  engine::engine::refuse_in_child(which.generation, "pool '" + which.name + "'");
+  if (!which.home->is_of_this_process()) refuse("pool '" + which.name + "'");
   return *which.home;
 }
 
@@ -74,7 +79,7 @@ void job_handle::retain(job* counted) noexcept { counted->retain(); }
 void job_handle::release(job* counted) noexcept {
   if (!counted->release()) return;
   // In a forked child the copy is left as it is: its stock is nobody's.
-  if (counted->generation == os::process_generation()) counted->home->give_back(counted);
+  if (counted->home->is_of_this_process()) counted->home->give_back(counted);
 }
 
 job_state job_handle::state() const { return home_of(*job_).observe(*job_); }
@@ -95,19 +100,22 @@ cancel_result job_handle::cancel(cancel_mode mode, std::optional<std::chrono::na
 outcome_kind job_handle::kind() const noexcept { return job_->kind; }
 
 hardstop::outcome job_handle::outcome() const {
-  return job_->ended ? *job_->ended : hardstop::outcome(engine::engine::facts_of(*job_), outcome::value{});
+  if (job_->extra() != nullptr && job_->extra()->ended) return *job_->extra()->ended;
+  return {engine::engine::facts_of(*job_), outcome::value{}};
 }
 
 std::span<const std::byte> job_handle::payload() const noexcept {
-  return job_->large_out && job_->large_out->has_payload() ? job_->large_out->payload() : job_->bytes.view();
+  const engine::large_result* large = job_->large_out();
+  return large != nullptr && large->has_payload() ? large->payload() : job_->bytes.view();
 }
 
 std::span<const std::byte> job_handle::segment(std::size_t index) const noexcept {
-  return job_->large_out ? job_->large_out->segment(index) : std::span<const std::byte>{};
+  const engine::large_result* large = job_->large_out();
+  return large != nullptr ? large->segment(index) : std::span<const std::byte>{};
 }
 
 void job_handle::release_payload() const noexcept {
-  job_->large_out.reset();
+  if (job_->extra() != nullptr) job_->extra()->large_out.reset();
   job_->bytes.clear();
 }
 
@@ -149,7 +157,7 @@ containment_report pool_handle::containment() const {
 
 void pool_handle::close() noexcept {
   if (!pool_) return;
-  if (pool_->generation == os::process_generation()) {
+  if (pool_->home->is_of_this_process()) {
     engine::engine& home = *pool_->home;
     home.shut_down(*pool_, {});
     if (!home.on_delivery_thread()) home.wait_closed(*pool_);

@@ -11,7 +11,7 @@ namespace hardstop::engine {
 class owned_bytes {
  public:
   static constexpr std::size_t alignment = 16;
-  static constexpr std::size_t inline_capacity = 64;
+  static constexpr std::size_t inline_capacity = 48;
 
   owned_bytes() = default;
   owned_bytes(const owned_bytes&) = delete;

@@ -102,19 +102,18 @@ void engine::take_result(job& which) {
   const wire::lane_report& report = *current_.report;
   pool& home = ours(*which.pool);
 
-  const auto claim = at.channel->claimed(which.slot, report.ticket);
-  const auto earliest = std::max(which.dispatched_at, at.last_end);
-  auto began = earliest;
-  if (claim.stamp) {
-    began = std::clamp(os::from_nanoseconds(*claim.stamp), which.dispatched_at, std::max(current_.now, which.dispatched_at));
+  auto began = std::max(which.dispatched_at, at.last_end);
+  if (which.stamped) {
+    began = claimed_at(at, which, current_.now).value_or(began);
     home.numbers.dispatch.record(began - which.submitted_at);
   }
   which.ran_for = current_.now - std::min(began, current_.now);
 
-  if (which.large_in) {
+  if (which.extra() != nullptr) {
+    auto& large_in = which.extra()->large_in;
     // A child of the attempt may still read the arguments: they are not used again before the tree is gone.
-    if (report.forked == wire::forked::yes) at.retired.push_back(std::move(which.large_in));
-    which.large_in.reset();
+    if (large_in && report.forked == wire::forked::yes) at.retired.push_back(std::move(large_in));
+    large_in.reset();
   }
 
   if (report.kind == wire::report_kind::exception) {
@@ -124,18 +123,18 @@ void engine::take_result(job& which) {
     which.bytes.clear();
     outcome::facts known = facts_of(which);
     read_output(at.captured, report.captured, known);
-    which.ended = std::make_unique<outcome>(
+    which.make_extra().ended = std::make_unique<outcome>(
         std::move(known), outcome::exception{.type = std::move(failure->type), .what = std::move(failure->what)});
     return;
   }
 
   which.kind = outcome_kind::value;
   which.bytes.assign(report.payload);
-  which.large_out = std::move(current_.large);
+  if (current_.large) which.make_extra().large_out = std::move(current_.large);
   if (report.captured) {
     outcome::facts known = facts_of(which);
     read_output(at.captured, report.captured, known);
-    which.ended = std::make_unique<outcome>(std::move(known), outcome::value{});
+    which.make_extra().ended = std::make_unique<outcome>(std::move(known), outcome::value{});
   }
 }
 
@@ -144,7 +143,7 @@ void engine::describe_end(job& which, const schedule::ending& how) {
   worker* at = current_.at;
   pool& home = ours(*which.pool);
   which.bytes.clear();
-  which.large_in.reset();
+  if (which.extra() != nullptr) which.extra()->large_in.reset();
   if (how.started && which.started_at != schedule::never) {
     const auto stopped = at != nullptr && at->killed ? at->killed_at : current_.now;
     which.ran_for = std::max(nanoseconds{0}, nanoseconds(stopped - which.started_at));
@@ -183,7 +182,7 @@ void engine::describe_end(job& which, const schedule::ending& how) {
       break;
     case end_kind::memory_limit:
       known.cancel = requested();
-      kind = outcome::memory_limit{.limit = which.max_memory, .used = at != nullptr ? at->memory_seen : 0};
+      kind = outcome::memory_limit{.limit = which.max_memory(), .used = at != nullptr ? at->memory_seen : 0};
       which.kind = outcome_kind::memory_limit;
       break;
     case end_kind::worker_died: {
@@ -217,7 +216,7 @@ void engine::describe_end(job& which, const schedule::ending& how) {
       break;
     }
   }
-  which.ended = std::make_unique<outcome>(std::move(known), std::move(kind));
+  which.make_extra().ended = std::make_unique<outcome>(std::move(known), std::move(kind));
 }
 
 }  // namespace hardstop::engine

@@ -36,7 +36,7 @@ engine::engine() : generation_(os::process_generation()), control_(*this), deliv
 
 engine& engine::instance() {
   engine* found = of_this_process.load(std::memory_order_acquire);
-  if (found != nullptr && found->generation_ == os::process_generation()) return *found;
+  if (found != nullptr && found->is_of_this_process()) return *found;
   // The first use here, or the first after a fork: then the copy that was inherited belongs to nobody, and its threads
   // do not exist. Never freed, since a job may be released when everything else of this process has been destroyed.
   auto* fresh = new engine();
@@ -113,7 +113,7 @@ void engine::settle_ended(schedule::job* next) {
   while (next != nullptr) {
     job& which = ours(*next);
     next = next->next;
-    if (which.large_out) which.large_out->make_room();
+    if (large_result* large = which.large_out()) large->make_room();
     if (detail::continuation* waiting = which.settle()) delivery_.run_later(waiting);
     if (which.release()) stock_.give_back(&which);
   }
@@ -129,7 +129,6 @@ std::shared_ptr<pool> engine::open(const pool_options& options) {
   }
   auto made = std::make_shared<pool>(options);
   made->home = this;
-  made->generation = generation_;
   if (options.initializer) {
     const auto [module, offset] = detail::identify(options.initializer.function);
     made->initializer = {module, offset};
@@ -191,11 +190,7 @@ const detail::pool_handle& engine::shared_pool() {
 
 bool engine::on_delivery_thread() const { return delivery_.is_this_thread(); }
 
-void engine::refuse_in_child(std::uint64_t generation, std::string_view what) {
-  if (generation == os::process_generation()) return;
-  throw forked_child("this process was forked from the one that made " + std::string(what) +
-                     ", and has neither its engine nor its workers: make a pool of its own here");
-}
+bool engine::is_of_this_process() const { return generation_ == os::process_generation(); }
 
 // --- jobs
 
@@ -243,7 +238,6 @@ job* engine::enter_job(pool& home, const detail::submission& what, std::unique_p
   const job_options& options = what.options;
   job* which = stock_.take();
   which->retain();  // one for the engine, one for the caller
-  which->generation = generation_;
   which->home = this;
   which->function = {what.function.module, what.function.offset};
   if (large && large->payload) {
@@ -251,10 +245,11 @@ job* engine::enter_job(pool& home, const detail::submission& what, std::unique_p
   } else {
     which->bytes.assign(what.arguments.bytes());
   }
-  which->large_in = std::move(large);
+  if (large) which->make_extra().large_in = std::move(large);
   which->grace = options.grace;
-  which->max_memory = options.max_memory != 0 ? options.max_memory : home.options.max_memory;
-  if (!options.name.empty()) which->own_name = std::make_unique<std::string>(options.name);
+  if (!options.name.empty()) which->make_extra().name = options.name;
+  const std::uint64_t max_memory = options.max_memory != 0 ? options.max_memory : home.options.max_memory;
+  if (max_memory != 0) which->make_extra().max_memory = max_memory;
   which->default_name = what.default_name;
   which->leftovers = options.leftovers;
   which->seals_lane = options.leftovers == leftovers::kill;

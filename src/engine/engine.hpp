@@ -89,8 +89,8 @@ class engine final : private schedule::effects {
   // This process's engine; made on first use, never destroyed.
   static engine& instance();
 
-  // Throws forked_child unless this is the process of that generation (os/same_process.hpp).
-  static void refuse_in_child(std::uint64_t generation, std::string_view what);
+  // False in a forked child: nothing of this may be used there. Cheap.
+  [[nodiscard]] bool is_of_this_process() const;
 
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;

@@ -56,19 +56,17 @@ class job final : public schedule::job {
 
   // --- the way in
 
-  std::uint64_t generation = 0;  // of the process that made it (os/same_process.hpp)
   engine::engine* home = nullptr;
   wire::function_id function;
   engine::owned_bytes bytes;  // arguments until it has ended, then the result
-  std::unique_ptr<engine::large_arguments> large_in;
   std::chrono::nanoseconds grace{0};
-  std::uint64_t max_memory = 0;
-  std::unique_ptr<std::string> own_name;  // job_options::name
-  std::string_view default_name;          // the function's
+  std::string_view default_name;  // the function's
   hardstop::leftovers leftovers = hardstop::leftovers::keep;
   stop_token_use stop_token = stop_token_use::none;
 
-  [[nodiscard]] std::string_view name() const noexcept { return own_name ? *own_name : default_name; }
+  [[nodiscard]] std::string_view name() const noexcept {
+    return extra_ && !extra_->name.empty() ? extra_->name : default_name;
+  }
 
   // --- where it runs
 
@@ -79,10 +77,31 @@ class job final : public schedule::job {
   // --- how it ended
 
   outcome_kind kind = outcome_kind::value;
+  bool stamped = false;           // its frame asked for the time of its claim
   bool cancel_came_late = false;  // it was asked to stop, and finished first
   std::chrono::nanoseconds ran_for{0};
-  std::unique_ptr<hardstop::outcome> ended;  // all but a plain value
-  std::unique_ptr<engine::large_result> large_out;
+
+  // --- what few jobs have, and no job should pay for
+
+  struct extras {
+    std::string name;              // job_options::name
+    std::uint64_t max_memory = 0;  // bytes; 0: no limit
+    std::unique_ptr<engine::large_arguments> large_in;
+    std::unique_ptr<engine::large_result> large_out;
+    std::unique_ptr<hardstop::outcome> ended;  // all but a plain value
+  };
+
+  // Null if it has none of them.
+  [[nodiscard]] extras* extra() const noexcept { return extra_.get(); }
+
+  extras& make_extra() {
+    if (!extra_) extra_ = std::make_unique<extras>();
+    return *extra_;
+  }
+
+  [[nodiscard]] engine::large_result* large_out() const noexcept { return extra_ ? extra_->large_out.get() : nullptr; }
+
+  [[nodiscard]] std::uint64_t max_memory() const noexcept { return extra_ ? extra_->max_memory : 0; }
 
  private:
   static constexpr std::uint32_t pending = 0;
@@ -92,6 +111,7 @@ class job final : public schedule::job {
   std::atomic<std::uint32_t> references_{1};
   mutable std::atomic<std::uint32_t> settled_{pending};
   std::atomic<continuation*> waiting_{nullptr};
+  std::unique_ptr<extras> extra_;
 };
 
 }  // namespace hardstop::detail

@@ -51,11 +51,11 @@ bool engine::watch_memory() {
       worker& at = ours(*node);
       node = schedule::sibling_list::after(*node);
       const job* front = front_of(at);
-      if (front == nullptr || front->max_memory == 0 || !at.statm || at.killed) continue;
+      if (front == nullptr || front->max_memory() == 0 || !at.statm || at.killed) continue;
       limited = true;
       const std::uint64_t used = private_memory(at.statm);
       at.memory_seen = used > at.memory_at_ready ? used - at.memory_at_ready : 0;
-      if (at.memory_seen > front->max_memory) scheduler_.memory_exceeded(at, front->ticket, now.now());
+      if (at.memory_seen > front->max_memory()) scheduler_.memory_exceeded(at, front->ticket, now.now());
     }
   }
   return limited;

@@ -50,7 +50,6 @@ class pool final : public schedule::pool, public std::enable_shared_from_this<po
 
   const pool_options options;
   std::string name;
-  std::uint64_t generation = 0;
   engine::engine* home = nullptr;
 
   wire::function_id initializer;  // where its function is; options hold its arguments

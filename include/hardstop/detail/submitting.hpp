@@ -24,6 +24,7 @@ template <auto Function, class... Arguments>
 job_handle submit_job(const pool_handle& pool, const job_options& options,
                       const Arguments&... arguments) {
   static_assert(is_job<Function>);
+  static constexpr std::string_view name = function_name<Function>();
   encoder out;
   write_arguments(out, typename signature<Function>::parameters(), arguments...);
   return pool.submit({.function = id_of<Function>(),
@@ -31,7 +32,7 @@ job_handle submit_job(const pool_handle& pool, const job_options& options,
                       .options = options,
                       .stop_token = signature<Function>::wants_stop_token ? stop_token_use::wanted
                                                                           : stop_token_use::none,
-                      .default_name = function_name<Function>()});
+                      .default_name = name});
 }
 
 /// The value of a job that is done, or its error thrown. The result's memory is given back.
