@@ -1,6 +1,5 @@
 #include "worker/loop.hpp"
 
-#include <cxxabi.h>
 #include <stdio_ext.h>
 #include <unistd.h>
 
@@ -205,9 +204,9 @@ void enter(birth born, runtime& language) {
     // In a statement of its own: what was born ends with it, and run() does not return.
     loop& worker = make_loop(std::move(born), *told, language);
     worker.run(*told);
-  } catch (const abi::__forced_unwind&) {
-    // A job ends the thread that runs jobs. The process would live on with its other threads, and
-    // nobody would know.
+  } catch (...) {
+    // The thread that runs jobs is being ended: by pthread_exit, since a runtime lets nothing else
+    // out. The process would live on with its other threads, and nobody would know.
     end(exit_code::thread_exited);
   }
 }
