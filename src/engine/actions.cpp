@@ -1,5 +1,5 @@
-// What the scheduler decided, done: frames, signals, messages. Under the engine's lock; whatever is slow goes to the
-// outbox.
+// What the scheduler decided, done: frames, signals, messages. Under the engine's lock; whatever is
+// slow goes to the outbox.
 #include <algorithm>
 #include <csignal>
 
@@ -11,9 +11,13 @@ namespace hardstop::engine {
 
 namespace {
 
-// Of jobs that follow one another in a lane one in so many is timed, for the histogram: a stamp costs the worker a look
-// at the clock.
+// Of jobs that follow one another in a lane one in so many is timed, for the histogram: a stamp
+// costs the worker a look at the clock.
 constexpr std::uint64_t timed_share = 64;
+
+// Deadlines enforced later than this are news: the machine is overloaded, or the client was
+// stopped.
+constexpr auto worth_telling = std::chrono::milliseconds(10);
 
 // Whether the worker's tree is more than itself. Unknown counts as yes.
 bool has_children(const worker& at) {
@@ -25,7 +29,8 @@ wire::job_frame frame_of(job& which, const worker& at) {
   wire::job_frame frame;
   frame.ticket = on_wire(which.ticket);
   frame.function = which.function;
-  which.stamped = which.timeout != schedule::forever || at.lane.empty() || which.order % timed_share == 0;
+  which.stamped =
+      which.timeout != schedule::forever || at.lane.empty() || which.order % timed_share == 0;
   frame.stamp = which.stamped ? wire::claim_stamp::on : wire::claim_stamp::off;
   frame.payload = which.bytes.view();
   if (which.extra() != nullptr && which.extra()->large_in) {
@@ -58,7 +63,8 @@ schedule::lane_answer engine::dispatch(schedule::worker& to, schedule::job& what
 schedule::take_back_answer engine::take_back(schedule::worker& from, schedule::job& what) {
   job& which = ours(what);
   const auto answer = ours(from).channel->take_back(which.slot, on_wire(which.ticket));
-  if (answer == wire::take_back_answer::already_claimed) return schedule::take_back_answer::already_claimed;
+  if (answer == wire::take_back_answer::already_claimed)
+    return schedule::take_back_answer::already_claimed;
   which.pid = 0;
   return schedule::take_back_answer::taken;
 }
@@ -70,7 +76,8 @@ std::optional<schedule::instant> engine::claimed_at(schedule::worker& at, schedu
   if (!claim.claimed) return std::nullopt;
   if (!claim.stamp) return now;
   // Written by the worker: true only within what is possible (G12).
-  return std::clamp(os::from_nanoseconds(*claim.stamp), which.dispatched_at, std::max(now, which.dispatched_at));
+  return std::clamp(os::from_nanoseconds(*claim.stamp), which.dispatched_at,
+                    std::max(now, which.dispatched_at));
 }
 
 void engine::ask(schedule::worker& at, schedule::job& what) {
@@ -85,11 +92,18 @@ void engine::kill(schedule::worker& at) {
   worker& victim = ours(at);
   victim.killed = true;
   victim.killed_at = os::now();
-  // Through the pidfd and at once: the guardian would add its own wake-up. ESRCH means that it is dead already.
+  // Through the pidfd and at once: the guardian would add its own wake-up. ESRCH means that it is
+  // dead already.
   if (victim.process) static_cast<void>(victim.process.send_signal(SIGKILL));
   pool& home = ours(*at.pool);
-  if (const job* front = front_of(victim); front != nullptr && front->stopping == schedule::stop_reason::deadline) {
-    home.numbers.deadline_late.record(os::now() - schedule::later(front->started_at, front->timeout));
+  if (const job* front = front_of(victim);
+      front != nullptr && front->stopping == schedule::stop_reason::deadline) {
+    const nanoseconds late = os::now() - schedule::later(front->started_at, front->timeout);
+    home.numbers.deadline_late.record(late);
+    if (late > worth_telling) {
+      news(home, event_kind::job_late, victim.process.pid(),
+           std::string(front->name()) + ": " + to_string(late));
+    }
   }
   // Without a process yet: it is killed when the guardian tells of it (on_spawned).
   if (home.line && victim.asked_for) send(*home.line, wire::kill{victim.id});
@@ -116,7 +130,8 @@ schedule::worker& engine::spawn(schedule::pool& whose) {
 void engine::discard(schedule::worker& at) {
   worker& gone = ours(at);
   if (gone.results) gone.results->worker_gone();
-  for (job* finished : gone.held) announce(*finished);
+  for (job* finished : gone.held)
+    announce(*finished);
   std::erase(outbox_.touched, &gone);
   std::erase_if(outbox_.to_settle, [&](const auto& entry) { return entry.first == &gone; });
   pool& home = ours(*at.pool);
@@ -135,8 +150,9 @@ void engine::complete(schedule::job& what, schedule::ending how) {
     describe_end(which, how);
   }
   count_end(which);
-  const bool held = which.leftovers == leftovers::kill && how.kind == schedule::end_kind::finished &&
-                    !current_.at->killed && has_children(*current_.at);
+  const bool held = which.leftovers == leftovers::kill &&
+                    how.kind == schedule::end_kind::finished && !current_.at->killed &&
+                    has_children(*current_.at);
   if (held) {
     current_.at->held.push_back(&which);
   } else {
@@ -153,7 +169,9 @@ void engine::announce(job& which) {
   outbox_.ended_last = &which;
 }
 
-void engine::birth(schedule::pool& whose) { outbox_.to_birth.push_back(ours(whose).shared_from_this()); }
+void engine::birth(schedule::pool& whose) {
+  outbox_.to_birth.push_back(ours(whose).shared_from_this());
+}
 
 void engine::dismiss(schedule::pool& whose) {
   pool& home = ours(whose);
@@ -162,7 +180,9 @@ void engine::dismiss(schedule::pool& whose) {
   send(*home.line, wire::dismiss{});
 }
 
-void engine::closed(schedule::pool& whose) { outbox_.closed.push_back(ours(whose).shared_from_this()); }
+void engine::closed(schedule::pool& whose) {
+  outbox_.closed.push_back(ours(whose).shared_from_this());
+}
 
 void engine::touch(worker& at) {
   if (at.touched) return;

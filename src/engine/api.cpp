@@ -1,7 +1,4 @@
 // The boundary of the public templates (hardstop/detail/engine.hpp), carried over to the engine.
-#include <hardstop/detail/engine.hpp>
-#include <hardstop/errors.hpp>
-
 #include <algorithm>
 
 #include "engine/engine.hpp"
@@ -10,10 +7,14 @@
 #include "os/cpu.hpp"
 #include "os/module.hpp"
 #include "os/same_process.hpp"
+#include <hardstop/detail/engine.hpp>
+#include <hardstop/errors.hpp>
 
 namespace hardstop {
 
-int usable_cpus() noexcept { return static_cast<int>(os::usable_cpus()); }
+int usable_cpus() noexcept {
+  return static_cast<int>(os::usable_cpus());
+}
 
 namespace detail {
 
@@ -40,41 +41,53 @@ containment_report describe(const guardian::containment_report& probed) {
   if (!probed.refusal.empty()) {
     report.kill = {kill_containment::none, probed.refusal, probed.refusal};
   } else if (probed.kill == wire::kill_containment::cgroup) {
-    report.kill = {kill_containment::cgroup, "each worker has a cgroup leaf; cgroup.kill helps the sweep", {}};
+    report.kill = {
+        kill_containment::cgroup, "each worker has a cgroup leaf; cgroup.kill helps the sweep", {}};
   } else {
-    report.kill = {kill_containment::sweep, "process group, subreaper and a walk of the tree", probed.kill_advice};
+    report.kill = {kill_containment::sweep, "process group, subreaper and a walk of the tree",
+                   probed.kill_advice};
   }
   if (probed.memory == wire::memory_containment::cgroup) {
-    report.memory = {memory_containment::tree, "memory.max of each worker's cgroup limits the whole tree", {}};
+    report.memory = {
+        memory_containment::tree, "memory.max of each worker's cgroup limits the whole tree", {}};
   } else {
-    report.memory = {memory_containment::worker, "the worker process is watched every 10 ms; what it starts is not counted",
+    report.memory = {memory_containment::worker,
+                     "the worker process is watched every 10 ms; what it starts is not counted",
                      probed.memory_advice};
   }
   if (probed.oom == wire::oom_attribution::cgroup) {
-    report.oom_attribution = {oom_attribution::exact, "memory.events of the worker's cgroup tells", {}};
+    report.oom_attribution = {
+        oom_attribution::exact, "memory.events of the worker's cgroup tells", {}};
   } else {
-    report.oom_attribution = {oom_attribution::guess, "a SIGKILL from outside is reported as possibly the OOM killer's",
+    report.oom_attribution = {oom_attribution::guess,
+                              "a SIGKILL from outside is reported as possibly the OOM killer's",
                               probed.oom_advice};
   }
   return report;
 }
 
-bool ended(const pool& which) { return which.closed.load(std::memory_order_acquire) != 0; }
+bool ended(const pool& which) {
+  return which.closed.load(std::memory_order_acquire) != 0;
+}
 
 }  // namespace
 
 function_id identify(thunk function) {
   const auto place = os::locate(reinterpret_cast<const void*>(function));
   if (!place) {
-    throw error("this function lies in no program or library that the dynamic loader knows (made at run time?), and "
-                "cannot be found again in another process: submit one that is compiled in");
+    throw error(
+        "this function lies in no program or library that the dynamic loader knows (made at run "
+        "time?), and "
+        "cannot be found again in another process: submit one that is compiled in");
   }
   return {place->module, place->offset};
 }
 
 // --- job_handle
 
-void job_handle::retain(job* counted) noexcept { counted->retain(); }
+void job_handle::retain(job* counted) noexcept {
+  counted->retain();
+}
 
 void job_handle::release(job* counted) noexcept {
   if (!counted->release()) return;
@@ -82,22 +95,30 @@ void job_handle::release(job* counted) noexcept {
   if (counted->home->is_of_this_process()) counted->home->give_back(counted);
 }
 
-job_state job_handle::state() const { return home_of(*job_).observe(*job_); }
+job_state job_handle::state() const {
+  return home_of(*job_).observe(*job_);
+}
 
-int job_handle::pid() const { return home_of(*job_).pid_of(*job_); }
+int job_handle::pid() const {
+  return home_of(*job_).pid_of(*job_);
+}
 
 bool job_handle::wait_until(std::optional<std::chrono::steady_clock::time_point> until) const {
   return home_of(*job_).wait(*job_, until);
 }
 
-cancel_result job_handle::cancel(cancel_mode mode, std::optional<std::chrono::nanoseconds> grace) const {
+cancel_result job_handle::cancel(cancel_mode mode,
+                                 std::optional<std::chrono::nanoseconds> grace) const {
   if (grace && *grace < std::chrono::nanoseconds::zero()) {
-    throw bad_options("a grace of " + to_string(*grace) + " is negative: give zero to kill at once");
+    throw bad_options("a grace of " + to_string(*grace) +
+                      " is negative: give zero to kill at once");
   }
   return home_of(*job_).cancel(*job_, mode, grace);
 }
 
-outcome_kind job_handle::kind() const noexcept { return job_->kind; }
+outcome_kind job_handle::kind() const noexcept {
+  return job_->kind;
+}
 
 hardstop::outcome job_handle::outcome() const {
   if (job_->extra() != nullptr && job_->extra()->ended) return *job_->extra()->ended;
@@ -140,15 +161,18 @@ void pool_handle::shutdown(const shutdown_options& options) const {
   validate(options);
   engine::engine& home = home_of(*pool_);
   if (options.wait && home.on_delivery_thread() && !ended(*pool_)) {
-    throw would_deadlock("shutdown of pool '" + pool_->name +
-                         "' was asked to wait in a continuation or event sink, whose thread it needs: pass "
-                         "{.wait = false}, or shut down from another thread");
+    throw would_deadlock(
+        "shutdown of pool '" + pool_->name +
+        "' was asked to wait in a continuation or event sink, whose thread it needs: pass "
+        "{.wait = false}, or shut down from another thread");
   }
   home.shut_down(*pool_, options);
   if (options.wait) home.wait_closed(*pool_);
 }
 
-pool_stats pool_handle::stats() const { return home_of(*pool_).stats(*pool_); }
+pool_stats pool_handle::stats() const {
+  return home_of(*pool_).stats(*pool_);
+}
 
 containment_report pool_handle::containment() const {
   home_of(*pool_);
@@ -165,7 +189,9 @@ void pool_handle::close() noexcept {
   pool_.reset();
 }
 
-const pool_handle& shared_pool() { return engine::engine::instance().shared_pool(); }
+const pool_handle& shared_pool() {
+  return engine::engine::instance().shared_pool();
+}
 
 }  // namespace detail
 }  // namespace hardstop

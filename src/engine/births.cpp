@@ -1,9 +1,8 @@
-// How guardians and workers come to be: everything here is too slow for the lock and is done between turns.
+// How guardians and workers come to be: everything here is too slow for the lock and is done
+// between turns.
 #include <cstdlib>
 #include <filesystem>
 #include <string>
-
-#include <hardstop/errors.hpp>
 
 #include "engine/control.hpp"
 #include "engine/cpp_workers.hpp"
@@ -11,6 +10,7 @@
 #include "engine/scheduled.hpp"
 #include "worker/loop.hpp"
 #include "worker/spec.hpp"
+#include <hardstop/errors.hpp>
 
 namespace hardstop::engine {
 
@@ -20,18 +20,24 @@ namespace {
 
 in_worker::stream as_stream(stdio choice) {
   switch (choice) {
-    case stdio::inherit: return in_worker::stream::inherit;
-    case stdio::null: return in_worker::stream::null;
-    case stdio::capture: return in_worker::stream::capture;
+    case stdio::inherit:
+      return in_worker::stream::inherit;
+    case stdio::null:
+      return in_worker::stream::null;
+    case stdio::capture:
+      return in_worker::stream::capture;
   }
   return in_worker::stream::inherit;
 }
 
 guardian::start_method as_start(start_method choice) {
   switch (choice) {
-    case start_method::fork: return guardian::start_method::fork;
-    case start_method::forkserver: return guardian::start_method::forkserver;
-    case start_method::spawn: return guardian::start_method::spawn;
+    case start_method::fork:
+      return guardian::start_method::fork;
+    case start_method::forkserver:
+      return guardian::start_method::forkserver;
+    case start_method::spawn:
+      return guardian::start_method::spawn;
   }
   return guardian::start_method::fork;
 }
@@ -77,7 +83,8 @@ void engine::give_birth(const std::shared_ptr<pool>& home) {
   plan.start_timeout = std::chrono::ceil<std::chrono::milliseconds>(options.start_timeout);
   if (options.start != start_method::fork) {
     plan.exec_argv = own_program();
-    if (options.huge_pages) plan.exec_environment.emplace_back("GLIBC_TUNABLES", tunables_with_huge_pages());
+    if (options.huge_pages)
+      plan.exec_environment.emplace_back("GLIBC_TUNABLES", tunables_with_huge_pages());
   }
 
   std::string failure;
@@ -102,10 +109,16 @@ void engine::give_birth(const std::shared_ptr<pool>& home) {
     turn now(*this);
     if (line) {
       home->line = line;
-      home->facts = line->link.facts;
+      if (!options.cgroup.empty() && line->link.facts.kill != wire::kill_containment::cgroup) {
+        news(*home, event_kind::containment_weaker, 0,
+             "cgroup '" + options.cgroup +
+                 "' cannot be used: delegate a cgroup v2 subtree to this user; the sweep contains "
+                 "jobs without it");
+      }
       scheduler_.guardian_up(*home, now.now());
     } else {
       scheduler_.birth_failed(*home, failure, now.now());
+      tell_if_broken(*home);
     }
     wanted.swap(outbox_.to_spawn);
   }
@@ -123,13 +136,14 @@ void engine::spawn_wanted(std::vector<wanted_worker>&& wanted) {
     const worker_environment& environment = home->options.environment;
     if (!lane) {
       failure = lane.error().message();
-    } else if (auto made = wire::client_results::create(lane->signals(), arena_choice(home->options))) {
+    } else if (auto made =
+                   wire::client_results::create(lane->signals(), arena_choice(home->options))) {
       results = std::move(*made);
     } else {
       failure = made.error().message();
     }
-    const bool capturing =
-        environment.standard_output == stdio::capture || environment.standard_error == stdio::capture;
+    const bool capturing = environment.standard_output == stdio::capture ||
+                           environment.standard_error == stdio::capture;
     const auto capture = [&](const char* name, os::descriptor& into) {
       if (!capturing || !failure.empty()) return;
       auto file = in_worker::make_capture_file(name);
@@ -153,7 +167,8 @@ void engine::spawn_wanted(std::vector<wanted_worker>&& wanted) {
       report_gone(*at, how, nullptr, now.now());
       continue;
     }
-    std::vector<const os::descriptor*> beside{&lane->memory(), &results->memory(), &home->arguments->memory()};
+    std::vector<const os::descriptor*> beside{&lane->memory(), &results->memory(),
+                                              &home->arguments->memory()};
     wire::spawn message{.worker = id, .memory_limit = home->options.max_memory};
     if (captured.output) {
       message.captured = wire::capture::yes;

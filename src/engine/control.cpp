@@ -3,13 +3,14 @@
 #include <sys/prctl.h>
 
 #include <array>
-#include <asio/io_context.hpp>
+#include <thread>
+#include <unordered_map>
+
 #include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
-#include <thread>
-#include <unordered_map>
 
 #include "engine/engine.hpp"
 #include "os/signals.hpp"
@@ -36,7 +37,8 @@ struct control::running {
 // One guardian and its warden, from birth to the end of both. Kept alive by its own pending waits.
 class control::followed : public std::enable_shared_from_this<followed> {
  public:
-  followed(engine& home, running& live, std::shared_ptr<detail::pool> whose, std::shared_ptr<guardian_line> line)
+  followed(engine& home, running& live, std::shared_ptr<detail::pool> whose,
+           std::shared_ptr<guardian_line> line)
       : home_(home),
         live_(live),
         pool_(std::move(whose)),
@@ -57,7 +59,8 @@ class control::followed : public std::enable_shared_from_this<followed> {
 
   // False: the kernel has no room to watch them.
   bool begin() {
-    if (!take(socket_, line_->link.control.handle()) || !take(guardian_, line_->link.guardian.handle()) ||
+    if (!take(socket_, line_->link.control.handle()) ||
+        !take(guardian_, line_->link.guardian.handle()) ||
         !take(warden_, line_->link.warden.handle())) {
       return false;
     }
@@ -71,7 +74,8 @@ class control::followed : public std::enable_shared_from_this<followed> {
   void write_when_possible() {
     socket_.async_wait(asio::posix::stream_descriptor::wait_write,
                        [self = shared_from_this()](const asio::error_code& failed) {
-                         if (!failed && !self->home_.send_unsent(*self->line_)) self->write_when_possible();
+                         if (!failed && !self->home_.send_unsent(*self->line_))
+                           self->write_when_possible();
                        });
   }
 
@@ -96,8 +100,8 @@ class control::followed : public std::enable_shared_from_this<followed> {
     });
   }
 
-  // False: nothing will come any more. That is no news of anybody's death: a copy of the other end may live on in a
-  // process of the user's, or the guardian may have closed it; its pidfd tells.
+  // False: nothing will come any more. That is no news of anybody's death: a copy of the other end
+  // may live on in a process of the user's, or the guardian may have closed it; its pidfd tells.
   bool receive_all() {
     std::array<std::byte, wire::longest_message> buffer{};
     while (true) {
@@ -173,7 +177,8 @@ void control::stop() {
 template <class Work>
 void control::post(Work work) {
   const std::lock_guard lock(gate_);
-  if (live_) asio::post(live_->io, [live = live_.get(), work = std::move(work)]() mutable { work(*live); });
+  if (live_)
+    asio::post(live_->io, [live = live_.get(), work = std::move(work)]() mutable { work(*live); });
 }
 
 void control::look_at_timers() {
@@ -184,18 +189,21 @@ void control::look_at_timers() {
     void operator()() const {
       const auto next = home.time_reached();
       if (!next) return;
-      live.timer.expires_at(std::chrono::time_point_cast<std::chrono::steady_clock::duration>(*next));
+      live.timer.expires_at(
+          std::chrono::time_point_cast<std::chrono::steady_clock::duration>(*next));
       live.timer.async_wait([*this](const asio::error_code& moved) {
         if (!moved) (*this)();
       });
     }
   };
+
   post([this](running& live) { tick{home_, live}(); });
 }
 
 void control::watch(std::shared_ptr<detail::pool> whose, std::shared_ptr<guardian_line> line) {
   post([this, whose = std::move(whose), line = std::move(line)](running& live) {
-    if (!std::make_shared<followed>(home_, live, whose, line)->begin()) home_.cannot_watch(*whose, line);
+    if (!std::make_shared<followed>(home_, live, whose, line)->begin())
+      home_.cannot_watch(*whose, line);
   });
 }
 
@@ -208,7 +216,9 @@ void control::write_when_possible(guardian_line& line) {
 }
 
 void control::spawn(std::vector<std::pair<std::shared_ptr<detail::pool>, wire::worker_id>> wanted) {
-  post([this, wanted = std::move(wanted)](running&) mutable { home_.spawn_wanted(std::move(wanted)); });
+  post([this, wanted = std::move(wanted)](running&) mutable {
+    home_.spawn_wanted(std::move(wanted));
+  });
 }
 
 void control::watch_memory() {
@@ -225,6 +235,7 @@ void control::watch_memory() {
       });
     }
   };
+
   post([this](running& live) {
     if (!live.memory_watched) look{home_, live}();
   });

@@ -1,6 +1,7 @@
 // The control thread: guardians' sockets, pidfds, and the one timer that all deadlines share.
 //
-// It runs no user code and, under Python, never takes the GIL: a deadline holds whatever the client does (G6).
+// It runs no user code and, under Python, never takes the GIL: a deadline holds whatever the client
+// does (G6).
 #pragma once
 
 #include <memory>

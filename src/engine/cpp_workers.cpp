@@ -2,10 +2,9 @@
 
 #include <cstdlib>
 
-#include <hardstop/init.hpp>
-
 #include "guardian/role.hpp"
 #include "worker/loop.hpp"
+#include <hardstop/init.hpp>
 
 namespace hardstop {
 
@@ -30,12 +29,15 @@ class cpp_hooks final : public guardian::guardian_hooks {
 }  // namespace
 
 guardian::guardian_hooks& cpp_workers() {
-  // Never destroyed: a forked worker runs no static destructors, and a guardian may outlive the host's.
+  // Never destroyed: a forked worker runs no static destructors, and a guardian may outlive the
+  // host's.
   static auto* const hooks = new cpp_hooks();
   return *hooks;
 }
 
-std::vector<std::string> own_program() { return {"/proc/self/exe"}; }
+std::vector<std::string> own_program() {
+  return {"/proc/self/exe"};
+}
 
 std::string tunables_with_huge_pages() {
   const char* present = std::getenv("GLIBC_TUNABLES");

@@ -26,7 +26,8 @@ detail::continuation* reversed(detail::continuation* first) {
 }  // namespace
 
 void delivery::start() {
-  // The host's handlers must never run here (G10): the mask is inherited by the new thread from its first instruction.
+  // The host's handlers must never run here (G10): the mask is inherited by the new thread from its
+  // first instruction.
   const os::signals_blocked quiet;
   thread_ = std::thread([this] { loop(); });
 }
@@ -36,7 +37,9 @@ void delivery::join() {
   id_ = std::thread::id{};
 }
 
-bool delivery::is_this_thread() const { return id_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
+bool delivery::is_this_thread() const {
+  return id_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+}
 
 void delivery::wake() {
   bell_.fetch_add(1, std::memory_order_seq_cst);
@@ -74,7 +77,8 @@ bool delivery::run_inbox() {
     if (inbox_.empty()) return false;
     std::swap(work, inbox_);
   }
-  for (auto& whose : work.births) home_.give_birth(whose);
+  for (auto& whose : work.births)
+    home_.give_birth(whose);
   for (const kept_event& each : work.events) {
     each.pool->options.on_event({.kind = each.kind,
                                  .when = each.when,
@@ -104,7 +108,8 @@ void delivery::loop() {
     const std::size_t reports = home_.read_lanes();
     if (ran || reports != 0) continue;
     if (home_.delivery_may_leave()) return;
-    watch.sleep({.word = &bell_, .expected = heard, .scope = os::futex_scope::process}, std::nullopt);
+    watch.sleep({.word = &bell_, .expected = heard, .scope = os::futex_scope::process},
+                std::nullopt);
   }
 }
 

@@ -1,7 +1,8 @@
-// The delivery thread: reads lanes when nobody else does, and runs user code: continuations and event sinks.
+// The delivery thread: reads lanes when nobody else does, and runs user code: continuations and
+// event sinks.
 //
-// It sleeps on the bells of all lanes at once and on a word of its own; an idle pool costs nothing. While a thread
-// that waits for a job reads lanes itself (waiting.cpp) this thread stays asleep.
+// It sleeps on the bells of all lanes at once and on a word of its own; an idle pool costs nothing.
+// While a thread that waits for a job reads lanes itself (waiting.cpp) this thread stays asleep.
 #pragma once
 
 #include <atomic>
@@ -12,11 +13,10 @@
 #include <thread>
 #include <vector>
 
-#include <hardstop/detail/engine.hpp>
-#include <hardstop/event.hpp>
-
 #include "engine/job.hpp"
 #include "os/futex.hpp"
+#include <hardstop/detail/engine.hpp>
+#include <hardstop/event.hpp>
 
 namespace hardstop::engine {
 
@@ -59,7 +59,9 @@ class delivery {
     std::vector<kept_event> events;
     std::vector<std::shared_ptr<detail::pool>> births;
 
-    [[nodiscard]] bool empty() const { return continuations.empty() && events.empty() && births.empty(); }
+    [[nodiscard]] bool empty() const {
+      return continuations.empty() && events.empty() && births.empty();
+    }
   };
 
   engine& home_;

@@ -1,5 +1,6 @@
-// How a job ended, in the words its holder gets: from the scheduler's ending, the worker's last report and the
-// guardian's account of a death. Under the engine's lock; only what is not a plain value costs an allocation.
+// How a job ended, in the words its holder gets: from the scheduler's ending, the worker's last
+// report and the guardian's account of a death. Under the engine's lock; only what is not a plain
+// value costs an allocation.
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,7 +35,8 @@ std::uint64_t size_of(const os::descriptor& file) {
 }
 
 // What the attempt wrote since the one before it; a dead worker's up to the files' ends.
-void read_output(captures& from, const std::optional<wire::captured_output>& ends, outcome::facts& into) {
+void read_output(captures& from, const std::optional<wire::captured_output>& ends,
+                 outcome::facts& into) {
   if (!from.output && !from.error) return;
   const std::uint64_t out_end = ends ? ends->out_end : size_of(from.output);
   const std::uint64_t error_end = ends ? ends->err_end : size_of(from.error);
@@ -47,13 +49,18 @@ void read_output(captures& from, const std::optional<wire::captured_output>& end
 std::string likely_cause(const schedule::death& how, const worker& at, const wire::gone* account,
                          schedule::stop_reason reason) {
   if (reason == schedule::stop_reason::garbage) {
-    return "it wrote over the memory it shares with the pool (" + at.last_words + ") and was killed";
+    return "it wrote over the memory it shares with the pool (" + at.last_words +
+           ") and was killed";
   }
-  if (how.guardian_lost) return "the pool's guardian process was killed or hung, and its workers with it";
-  if (account != nullptr && account->oom_kills > 0) return "killed by the kernel: its cgroup was out of memory";
+  if (how.guardian_lost)
+    return "the pool's guardian process was killed or hung, and its workers with it";
+  if (account != nullptr && account->oom_kills > 0)
+    return "killed by the kernel: its cgroup was out of memory";
   if (how.signal == SIGKILL) return "a SIGKILL from outside, possibly the kernel's OOM killer";
-  if (how.signal == SIGSEGV || how.signal == SIGBUS) return "a crash: it touched memory that is not there";
-  if (how.signal == SIGABRT) return "it called abort(), as failed assertions and uncaught exceptions in threads do";
+  if (how.signal == SIGSEGV || how.signal == SIGBUS)
+    return "a crash: it touched memory that is not there";
+  if (how.signal == SIGABRT)
+    return "it called abort(), as failed assertions and uncaught exceptions in threads do";
   if (how.signal == SIGFPE || how.signal == SIGILL) return "a crash";
   if (how.signal == SIGSYS) return "a system call that a seccomp filter forbids";
   if (how.signal == SIGXCPU || how.signal == SIGXFSZ) return "a resource limit of the worker";
@@ -77,13 +84,27 @@ std::string likely_cause(const schedule::death& how, const worker& at, const wir
 void engine::count_end(job& which) {
   auto& ended = ours(*which.pool).numbers.ended;
   switch (which.kind) {
-    case outcome_kind::value: ++ended.value; break;
-    case outcome_kind::exception: ++ended.exception; break;
-    case outcome_kind::cancelled: ++ended.cancelled; break;
-    case outcome_kind::timed_out: ++ended.timed_out; break;
-    case outcome_kind::worker_died: ++ended.worker_died; break;
-    case outcome_kind::memory_limit: ++ended.memory_limit; break;
-    case outcome_kind::not_started: ++ended.not_started; break;
+    case outcome_kind::value:
+      ++ended.value;
+      break;
+    case outcome_kind::exception:
+      ++ended.exception;
+      break;
+    case outcome_kind::cancelled:
+      ++ended.cancelled;
+      break;
+    case outcome_kind::timed_out:
+      ++ended.timed_out;
+      break;
+    case outcome_kind::worker_died:
+      ++ended.worker_died;
+      break;
+    case outcome_kind::memory_limit:
+      ++ended.memory_limit;
+      break;
+    case outcome_kind::not_started:
+      ++ended.not_started;
+      break;
   }
 }
 
@@ -93,7 +114,8 @@ outcome::facts engine::facts_of(const job& which) {
   known.pid = which.pid;
   known.attempt = which.attempt;
   known.ran_for = which.ran_for;
-  known.cancel = which.cancel_came_late ? cancel_answer::finished_first : cancel_answer::not_requested;
+  known.cancel =
+      which.cancel_came_late ? cancel_answer::finished_first : cancel_answer::not_requested;
   return known;
 }
 
@@ -111,7 +133,8 @@ void engine::take_result(job& which) {
 
   if (which.extra() != nullptr) {
     auto& large_in = which.extra()->large_in;
-    // A child of the attempt may still read the arguments: they are not used again before the tree is gone.
+    // A child of the attempt may still read the arguments: they are not used again before the tree
+    // is gone.
     if (large_in && report.forked == wire::forked::yes) at.retired.push_back(std::move(large_in));
     large_in.reset();
   }
@@ -119,12 +142,15 @@ void engine::take_result(job& which) {
   if (report.kind == wire::report_kind::exception) {
     which.kind = outcome_kind::exception;
     auto failure = wire::decode_failure(report.payload);
-    if (!failure) failure = wire::failure{.type = "unknown", .what = "the worker's account of it cannot be read"};
+    if (!failure)
+      failure =
+          wire::failure{.type = "unknown", .what = "the worker's account of it cannot be read"};
     which.bytes.clear();
     outcome::facts known = facts_of(which);
     read_output(at.captured, report.captured, known);
     which.make_extra().ended = std::make_unique<outcome>(
-        std::move(known), outcome::exception{.type = std::move(failure->type), .what = std::move(failure->what)});
+        std::move(known),
+        outcome::exception{.type = std::move(failure->type), .what = std::move(failure->what)});
     return;
   }
 
@@ -154,14 +180,16 @@ void engine::describe_end(job& which, const schedule::ending& how) {
   if (how.worker_death) {
     known.processes_stopped = how.worker_death->processes;
     if (how.worker_death->unconfirmed_pid != 0) {
-      known.unconfirmed = unconfirmed{how.worker_death->unconfirmed_pid, how.worker_death->unconfirmed_reason};
+      known.unconfirmed =
+          unconfirmed{how.worker_death->unconfirmed_pid, how.worker_death->unconfirmed_reason};
     }
   }
   if (at != nullptr && how.started) read_output(at->captured, std::nullopt, known);
 
   const auto requested = [&] {
-    return which.cancel_requested ? (how.started ? cancel_answer::killed : cancel_answer::never_started)
-                                  : cancel_answer::not_requested;
+    return which.cancel_requested
+               ? (how.started ? cancel_answer::killed : cancel_answer::never_started)
+               : cancel_answer::not_requested;
   };
   outcome::alternatives kind;
   switch (how.kind) {
@@ -169,10 +197,11 @@ void engine::describe_end(job& which, const schedule::ending& how) {
       break;  // take_result()'s
     case end_kind::cancelled:
       known.cancel = how.started ? cancel_answer::killed : cancel_answer::never_started;
-      kind = outcome::cancelled{
-          .how = how.started ? outcome::cancelled::extent::killed : outcome::cancelled::extent::never_started,
-          .by = how.reason == schedule::stop_reason::shutdown ? outcome::cancelled::source::shutdown
-                                                              : outcome::cancelled::source::caller};
+      kind = outcome::cancelled{.how = how.started ? outcome::cancelled::extent::killed
+                                                   : outcome::cancelled::extent::never_started,
+                                .by = how.reason == schedule::stop_reason::shutdown
+                                          ? outcome::cancelled::source::shutdown
+                                          : outcome::cancelled::source::caller};
       which.kind = outcome_kind::cancelled;
       break;
     case end_kind::timed_out:
@@ -182,7 +211,8 @@ void engine::describe_end(job& which, const schedule::ending& how) {
       break;
     case end_kind::memory_limit:
       known.cancel = requested();
-      kind = outcome::memory_limit{.limit = which.max_memory(), .used = at != nullptr ? at->memory_seen : 0};
+      kind = outcome::memory_limit{.limit = which.max_memory(),
+                                   .used = at != nullptr ? at->memory_seen : 0};
       which.kind = outcome_kind::memory_limit;
       break;
     case end_kind::worker_died: {

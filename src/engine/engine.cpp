@@ -4,12 +4,12 @@
 #include <array>
 #include <string>
 
-#include <hardstop/errors.hpp>
-
 #include "engine/scheduled.hpp"
 #include "guardian/role.hpp"
 #include "os/module.hpp"
+#include "os/proc.hpp"
 #include "os/same_process.hpp"
+#include <hardstop/errors.hpp>
 
 namespace hardstop::engine {
 
@@ -21,14 +21,17 @@ schedule::pool_policy policy_of(const pool_options& options) {
   schedule::pool_policy policy;
   policy.workers = static_cast<std::size_t>(options.workers.value_or(usable_cpus()));
   policy.spares = static_cast<std::size_t>(options.spares);
-  policy.min_workers = options.min_workers ? static_cast<std::size_t>(*options.min_workers) : policy.workers;
+  policy.min_workers =
+      options.min_workers ? static_cast<std::size_t>(*options.min_workers) : policy.workers;
   policy.idle_timeout = options.idle_timeout.value_or(schedule::forever);
   policy.max_jobs_per_worker = options.max_jobs_per_worker;
   policy.start_timeout = options.start_timeout;
   return policy;
 }
 
-schedule::duration grace_or_now(nanoseconds grace) { return std::max(grace, nanoseconds{0}); }
+schedule::duration grace_or_now(nanoseconds grace) {
+  return std::max(grace, nanoseconds{0});
+}
 
 }  // namespace
 
@@ -37,10 +40,12 @@ engine::engine() : generation_(os::process_generation()), control_(*this), deliv
 engine& engine::instance() {
   engine* found = of_this_process.load(std::memory_order_acquire);
   if (found != nullptr && found->is_of_this_process()) return *found;
-  // The first use here, or the first after a fork: then the copy that was inherited belongs to nobody, and its threads
-  // do not exist. Never freed, since a job may be released when everything else of this process has been destroyed.
+  // The first use here, or the first after a fork: then the copy that was inherited belongs to
+  // nobody, and its threads do not exist. Never freed, since a job may be released when everything
+  // else of this process has been destroyed.
   auto* fresh = new engine();
-  if (of_this_process.compare_exchange_strong(found, fresh, std::memory_order_acq_rel)) return *fresh;
+  if (of_this_process.compare_exchange_strong(found, fresh, std::memory_order_acq_rel))
+    return *fresh;
   delete fresh;
   return *of_this_process.load(std::memory_order_acquire);
 }
@@ -78,7 +83,8 @@ void engine::work_off(turn& ending) {
 
   schedule::job* ended = std::exchange(outbox_.ended_first, nullptr);
   outbox_.ended_last = nullptr;
-  const schedule::instant next = std::min(scheduler_.next_timer().value_or(schedule::never), next_check_);
+  const schedule::instant next =
+      std::min(scheduler_.next_timer().value_or(schedule::never), next_check_);
   const bool timers_moved = next < armed_;
   if (timers_moved) armed_ = next;
   const bool watch = std::exchange(memory_watched_, false);
@@ -87,7 +93,8 @@ void engine::work_off(turn& ending) {
   if (!outbox_.plain()) slow = std::exchange(outbox_, {});
   ending.lock_.unlock();
 
-  for (std::size_t each = 0; each < bell_count; ++each) bells[each].ring();
+  for (std::size_t each = 0; each < bell_count; ++each)
+    bells[each].ring();
   settle_ended(ended);
   if (timers_moved) control_.look_at_timers();
   if (watch) control_.watch_memory();
@@ -98,15 +105,16 @@ void engine::work_off(turn& ending) {
 void engine::work_off_slowly(outbox work) {
   if (!work.to_spawn.empty()) control_.spawn(std::move(work.to_spawn));
   for (auto& whose : work.to_birth) {
-    // The first guardian is born in the thread that submits first, which is what a fork user expects; a later one in
-    // the thread that may run user code, fork handlers included.
+    // The first guardian is born in the thread that submits first, which is what a fork user
+    // expects; a later one in the thread that may run user code, fork handlers included.
     if (whose->counters.births <= 1) {
       give_birth(whose);
     } else {
       delivery_.give_birth_later(std::move(whose));
     }
   }
-  for (const auto& whose : work.closed) leave_pool(whose);
+  for (const auto& whose : work.closed)
+    leave_pool(whose);
 }
 
 void engine::settle_ended(schedule::job* next) {
@@ -124,7 +132,8 @@ void engine::settle_ended(schedule::job* next) {
 std::shared_ptr<pool> engine::open(const pool_options& options) {
   if (guardian::role_of_this_process() != guardian::process_role::client) {
     throw not_initialised(
-        "a pool was made in a process that the library executed as a worker or guardian, before it called "
+        "a pool was made in a process that the library executed as a worker or guardian, before it "
+        "called "
         "hardstop::init(argc, argv): make that call the first of main()");
   }
   auto made = std::make_shared<pool>(options);
@@ -168,8 +177,9 @@ void engine::prepare(pool& whose) {
     auto arena = wire::argument_arena::create(
         {.pages = whose.options.huge_pages ? wire::page_choice::huge : wire::page_choice::normal});
     if (!arena) {
-      throw system_failure(std::error_code(arena.error().code, std::generic_category()),
-                           "no shared memory for pool '" + whose.name + "' (" + arena.error().operation + ")");
+      throw system_failure(
+          std::error_code(arena.error().code, std::generic_category()),
+          "no shared memory for pool '" + whose.name + "' (" + arena.error().operation + ")");
     }
     whose.arguments = std::move(*arena);
   });
@@ -188,17 +198,22 @@ const detail::pool_handle& engine::shared_pool() {
   return *shared_pool_;
 }
 
-bool engine::on_delivery_thread() const { return delivery_.is_this_thread(); }
+bool engine::on_delivery_thread() const {
+  return delivery_.is_this_thread();
+}
 
-bool engine::is_of_this_process() const { return generation_ == os::process_generation(); }
+bool engine::is_of_this_process() const {
+  return generation_ == os::process_generation();
+}
 
 // --- jobs
 
 job* engine::submit(pool& home, const detail::submission& what) {
   if (home.options.start != start_method::fork && !os::travels_by_exec(what.function.module)) {
-    throw other_build("the module of job '" + std::string(what.default_name) +
-                      "' has no build-id, by which an executed worker would find its functions: link it with "
-                      "-Wl,--build-id, or use start_method::fork");
+    throw other_build(
+        "the module of job '" + std::string(what.default_name) +
+        "' has no build-id, by which an executed worker would find its functions: link it with "
+        "-Wl,--build-id, or use start_method::fork");
   }
   prepare(home);
   auto large = large_arguments::of(what.arguments, *home.arguments);
@@ -210,9 +225,10 @@ job* engine::submit(pool& home, const detail::submission& what) {
     }
     if (home.options.when_full == when_full::reject || delivery_.is_this_thread()) {
       ++home.numbers.rejected;
-      throw queue_full("pool '" + home.name + "' has " + std::to_string(home.jobs.size()) +
-                       " jobs waiting, its max_pending: submit later, raise max_pending, or let submit wait "
-                       "(when_full::block, outside of continuations)");
+      throw queue_full(
+          "pool '" + home.name + "' has " + std::to_string(home.jobs.size()) +
+          " jobs waiting, its max_pending: submit later, raise max_pending, or let submit wait "
+          "(when_full::block, outside of continuations)");
     }
     // Counted and read under the lock, so that room made after it changes the word.
     home.waiting_for_room.fetch_add(1, std::memory_order_relaxed);
@@ -226,15 +242,16 @@ job* engine::submit(pool& home, const detail::submission& what) {
 void engine::refuse_if_closed(const pool& home) {
   if (home.intake == schedule::intake::shut_down) {
     throw pool_closed("pool '" + home.name +
-                      "' takes no more jobs: it is shutting down. Submit before shutdown(), or make another pool");
+                      "' takes no more jobs: it is shutting down. Submit before shutdown(), or "
+                      "make another pool");
   }
   if (home.intake == schedule::intake::broken) {
     throw pool_broken("pool '" + home.name + "' is broken: " + home.broken_reason);
   }
 }
 
-job* engine::enter_job(pool& home, const detail::submission& what, std::unique_ptr<large_arguments> large,
-                       schedule::instant now) {
+job* engine::enter_job(pool& home, const detail::submission& what,
+                       std::unique_ptr<large_arguments> large, schedule::instant now) {
   const job_options& options = what.options;
   job* which = stock_.take();
   which->retain();  // one for the engine, one for the caller
@@ -248,7 +265,8 @@ job* engine::enter_job(pool& home, const detail::submission& what, std::unique_p
   if (large) which->make_extra().large_in = std::move(large);
   which->grace = options.grace;
   if (!options.name.empty()) which->make_extra().name = options.name;
-  const std::uint64_t max_memory = options.max_memory != 0 ? options.max_memory : home.options.max_memory;
+  const std::uint64_t max_memory =
+      options.max_memory != 0 ? options.max_memory : home.options.max_memory;
   if (max_memory != 0) which->make_extra().max_memory = max_memory;
   which->default_name = what.default_name;
   which->leftovers = options.leftovers;
@@ -270,9 +288,11 @@ cancel_result engine::cancel(job& which, cancel_mode mode, std::optional<nanosec
   const auto how = mode == cancel_mode::ask             ? schedule::cancel_mode::ask
                    : mode == cancel_mode::ask_then_kill ? schedule::cancel_mode::grace
                                                         : schedule::cancel_mode::kill;
-  const auto answer = scheduler_.cancel(which, how, grace_or_now(grace.value_or(which.grace)), now.now());
+  const auto answer =
+      scheduler_.cancel(which, how, grace_or_now(grace.value_or(which.grace)), now.now());
   if (answer == schedule::cancel_answer::too_late) return cancel_result::too_late;
-  return which.state == schedule::job_state::ended ? cancel_result::cancelled : cancel_result::requested;
+  return which.state == schedule::job_state::ended ? cancel_result::cancelled
+                                                   : cancel_result::requested;
 }
 
 job_state engine::observe(job& which) {
@@ -281,8 +301,10 @@ job_state engine::observe(job& which) {
   if (which.state != schedule::job_state::ended && which.worker != nullptr) {
     read_lane(ours(*which.worker), now.now(), wire::lane_slots);
   }
-  if (which.state == schedule::job_state::ended) return job_state::running;  // its end is about to be published
-  return scheduler_.observe(which, now.now()) == schedule::job_state::running ? job_state::running : job_state::queued;
+  if (which.state == schedule::job_state::ended)
+    return job_state::running;  // its end is about to be published
+  return scheduler_.observe(which, now.now()) == schedule::job_state::running ? job_state::running
+                                                                              : job_state::queued;
 }
 
 void engine::shut_down(pool& home, const shutdown_options& options) {
@@ -290,8 +312,9 @@ void engine::shut_down(pool& home, const shutdown_options& options) {
   std::optional<schedule::instant> kill_at;
   if (options.timeout) kill_at = schedule::later(now.now(), *options.timeout);
   make_room(home);
-  scheduler_.shut_down(home, options.cancel_pending ? schedule::pending::cancel : schedule::pending::run, kill_at,
-                       now.now());
+  scheduler_.shut_down(home,
+                       options.cancel_pending ? schedule::pending::cancel : schedule::pending::run,
+                       kill_at, now.now());
 }
 
 std::optional<schedule::instant> engine::time_reached() {
@@ -312,7 +335,8 @@ bool engine::refresh(lane_list& known) {
   known.version = lanes_version_.load(std::memory_order_acquire);
   known.lanes.clear();
   for (const auto& home : pools_) {
-    for (auto* node = home->workers.front(); node != nullptr; node = schedule::sibling_list::after(*node)) {
+    for (auto* node = home->workers.front(); node != nullptr;
+         node = schedule::sibling_list::after(*node)) {
       if (ours(*node).channel) known.lanes.push_back(ours(*node).channel->signals());
     }
   }
@@ -323,6 +347,9 @@ pool_stats engine::stats(pool& home) {
   read_lanes();
   turn now(*this);
   const schedule::pool_picture picture = schedule::scheduler::picture(home);
+  // A process that could not be killed may have gone since.
+  std::erase_if(home.numbers.unconfirmed,
+                [](const unconfirmed& each) { return !os::read_stat(each.pid); });
   pool_stats all = home.numbers;
   all.queued = picture.queued;
   all.running = picture.running;

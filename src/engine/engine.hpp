@@ -1,17 +1,22 @@
 // The engine: one per process, all pools are its members.
 //
 // It is the edge around the pure scheduler: a mutex, the scheduler, and two threads.
-//   control   (control.cpp)   guardians' messages, pidfds, timers, kills. Runs no user code, so that deadlines hold
+//   control   (control.cpp)   guardians' messages, pidfds, timers, kills. Runs no user code, so
+//   that deadlines hold
 //                             whatever the client does.
-//   delivery  (delivery.cpp)  reads lanes, wakes waiters, runs continuations and event sinks: user code runs here only.
-// Submitting and cancelling happen in the caller's thread, and a thread that waits for a job reads lanes itself.
+//   delivery  (delivery.cpp)  reads lanes, wakes waiters, runs continuations and event sinks: user
+//   code runs here only.
+// Submitting and cancelling happen in the caller's thread, and a thread that waits for a job reads
+// lanes itself.
 //
-// Every entry is a `turn`: it takes the lock, hands an event to the scheduler, whose effects (actions.cpp) touch lanes
-// and send messages at once but leave everything slow in the turn's outbox; when the turn ends the lock is released and
-// the outbox is worked off: bells, waiters, births, unmapping. Nothing waits and nothing runs user code under the lock.
+// Every entry is a `turn`: it takes the lock, hands an event to the scheduler, whose effects
+// (actions.cpp) touch lanes and send messages at once but leave everything slow in the turn's
+// outbox; when the turn ends the lock is released and the outbox is worked off: bells, waiters,
+// births, unmapping. Nothing waits and nothing runs user code under the lock.
 //
-// Nothing of this survives a fork: a copy in a child process is never used again (os/same_process.hpp) and the child
-// makes an engine of its own if it needs one. A SIGKILL of this process ends all pools through their guardians.
+// Nothing of this survives a fork: a copy in a child process is never used again
+// (os/same_process.hpp) and the child makes an engine of its own if it needs one. A SIGKILL of this
+// process ends all pools through their guardians.
 #pragma once
 
 #include <atomic>
@@ -24,9 +29,6 @@
 #include <thread>
 #include <vector>
 
-#include <hardstop/detail/engine.hpp>
-#include <hardstop/event.hpp>
-
 #include "engine/control.hpp"
 #include "engine/delivery.hpp"
 #include "engine/job.hpp"
@@ -38,6 +40,8 @@
 #include "os/pidfd.hpp"
 #include "schedule/scheduler.hpp"
 #include "wire/control.hpp"
+#include <hardstop/detail/engine.hpp>
+#include <hardstop/event.hpp>
 
 namespace hardstop::engine {
 
@@ -49,13 +53,13 @@ using std::chrono::nanoseconds;
 
 // What a turn leaves to be done when the lock is released.
 struct outbox {
-  std::vector<worker*> touched;                     // lanes written to: some need a bell
-  schedule::job* ended_first = nullptr;             // linked by next
+  std::vector<worker*> touched;          // lanes written to: some need a bell
+  schedule::job* ended_first = nullptr;  // linked by next
   schedule::job* ended_last = nullptr;
   std::vector<std::pair<worker*, schedule::ticket>> to_settle;
   std::vector<std::shared_ptr<pool>> to_birth;
   std::vector<wanted_worker> to_spawn;
-  std::vector<std::unique_ptr<worker>> graveyard;   // unmapping is slow
+  std::vector<std::unique_ptr<worker>> graveyard;  // unmapping is slow
   std::vector<std::shared_ptr<pool>> closed;
 
   [[nodiscard]] bool plain() const {
@@ -69,6 +73,7 @@ class turn {
   explicit turn(engine& home);
   turn(const turn&) = delete;
   turn& operator=(const turn&) = delete;
+
   ~turn() { finish(); }
 
   // Releases the lock and works off the outbox.
@@ -103,7 +108,9 @@ class engine final : private schedule::effects {
   bool wait(job&, std::optional<os::time_point> until);
   job_state observe(job&);
   int pid_of(job&);
+
   void give_back(job* which) noexcept { stock_.give_back(which); }
+
   static outcome::facts facts_of(const job&);
   void shut_down(pool&, const shutdown_options&);
   // Returns when nothing is left of the pool. Not in the delivery thread.
@@ -149,7 +156,8 @@ class engine final : private schedule::effects {
   // --- effects (actions.cpp)
   schedule::lane_answer dispatch(schedule::worker&, schedule::job&) override;
   schedule::take_back_answer take_back(schedule::worker&, schedule::job&) override;
-  std::optional<schedule::instant> claimed_at(schedule::worker&, schedule::job&, schedule::instant now) override;
+  std::optional<schedule::instant> claimed_at(schedule::worker&, schedule::job&,
+                                              schedule::instant now) override;
   void ask(schedule::worker&, schedule::job&) override;
   void settle(schedule::worker&, schedule::ticket witness) override;
   void kill(schedule::worker&) override;
@@ -183,13 +191,15 @@ class engine final : private schedule::effects {
   void settle_ended(schedule::job* first);
 
   // --- guardians (guardians.cpp), under the lock
-  void send(guardian_line&, const wire::request&, std::span<const os::descriptor* const> beside = {});
+  void send(guardian_line&, const wire::request&,
+            std::span<const os::descriptor* const> beside = {});
   static bool send_queued(guardian_line&);
   static void answered(guardian_line&);
   void on_spawned(pool&, const wire::spawned&, os::descriptor process, schedule::instant now);
   void on_spawn_failed(pool&, const wire::spawn_failed&, schedule::instant now);
   void on_gone(pool&, const wire::gone&, schedule::instant now);
   void report_gone(worker&, const schedule::death&, const wire::gone*, schedule::instant now);
+  void tell_if_broken(pool&);
   void check_lines(schedule::instant now);
   [[nodiscard]] schedule::instant earliest_check() const;
   static worker* find(pool&, wire::worker_id);
@@ -198,7 +208,8 @@ class engine final : private schedule::effects {
   static bool sleep_until_done(const job&, std::optional<os::time_point> until);
   static void prepare(pool&);
   static void refuse_if_closed(const pool&);
-  job* enter_job(pool&, const detail::submission&, std::unique_ptr<large_arguments>, schedule::instant now);
+  job* enter_job(pool&, const detail::submission&, std::unique_ptr<large_arguments>,
+                 schedule::instant now);
   void enter_pool(const std::shared_ptr<pool>&);
   void leave_pool(const std::shared_ptr<pool>&);
   static void begin_watching_memory(worker&);

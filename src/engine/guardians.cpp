@@ -10,29 +10,39 @@ namespace hardstop::engine {
 
 namespace {
 
-// A guardian answers a ping within microseconds. One that owes an answer is looked at after the first of these, told
-// to continue in case a job stopped it, and killed after the second: then its warden sweeps.
+// A guardian answers a ping within microseconds. One that owes an answer is looked at after the
+// first of these, told to continue in case a job stopped it, and killed after the second: then its
+// warden sweeps.
 constexpr auto suspicious_after = std::chrono::milliseconds(200);
 constexpr auto given_up_after = std::chrono::milliseconds(1000);
 
 std::string in_words(const wire::gone& account) {
   switch (account.unconfirmed.reason) {
-    case wire::survival::uninterruptible: return "in uninterruptible sleep in the kernel";
-    case wire::survival::traced: return "traced by process " + std::to_string(account.unconfirmed.tracer);
-    case wire::survival::permission: return "runs as another user and may not be signalled";
-    case wire::survival::ending: return "killed, and the kernel is still taking it apart";
-    case wire::survival::none: break;
+    case wire::survival::uninterruptible:
+      return "in uninterruptible sleep in the kernel";
+    case wire::survival::traced:
+      return "traced by process " + std::to_string(account.unconfirmed.tracer);
+    case wire::survival::permission:
+      return "runs as another user and may not be signalled";
+    case wire::survival::ending:
+      return "killed, and the kernel is still taking it apart";
+    case wire::survival::none:
+      break;
   }
   return {};
 }
 
 std::string_view in_words(wire::birth_stage stage) {
   switch (stage) {
-    case wire::birth_stage::exec: return "executing the worker's program";
-    case wire::birth_stage::cgroup: return "moving it into its cgroup";
+    case wire::birth_stage::exec:
+      return "executing the worker's program";
+    case wire::birth_stage::cgroup:
+      return "moving it into its cgroup";
     case wire::birth_stage::fork:
-    case wire::birth_stage::worker: return "forking it";
-    default: return "starting it";
+    case wire::birth_stage::worker:
+      return "forking it";
+    default:
+      return "starting it";
   }
 }
 
@@ -48,7 +58,8 @@ schedule::death death_of(const wire::gone& account, const std::string& last_word
   how.unconfirmed_reason = in_words(account);
   how.last_words = last_words;
   if (account.birth_error != 0) {
-    how.last_words = std::string(in_words(account.birth)) + ": " + std::strerror(account.birth_error);
+    how.last_words =
+        std::string(in_words(account.birth)) + ": " + std::strerror(account.birth_error);
   }
   return how;
 }
@@ -66,7 +77,8 @@ worker* engine::find(pool& home, wire::worker_id id) {
   return place == home.members.end() ? nullptr : place->second.get();
 }
 
-void engine::send(guardian_line& line, const wire::request& message, std::span<const os::descriptor* const> beside) {
+void engine::send(guardian_line& line, const wire::request& message,
+                  std::span<const os::descriptor* const> beside) {
   // What has an answer: a report, or for a dismissal its end.
   if (!std::holds_alternative<wire::ping>(message)) {
     ++line.unanswered;
@@ -80,9 +92,11 @@ void engine::send(guardian_line& line, const wire::request& message, std::span<c
   const wire::encoded bytes = wire::encode(message);
   if (line.unsent.empty()) {
     std::vector<int> numbers;
-    for (const os::descriptor* each : beside) numbers.push_back(each->get());
+    for (const os::descriptor* each : beside)
+      numbers.push_back(each->get());
     const auto sent = line.link.control.send(bytes.bytes(), numbers);
-    // Any error but a full socket means that it is gone: its pidfd tells, and nothing needs this message then.
+    // Any error but a full socket means that it is gone: its pidfd tells, and nothing needs this
+    // message then.
     if (sent || sent.error().code != EAGAIN) return;
   }
   std::vector<os::descriptor> kept;
@@ -97,7 +111,8 @@ bool engine::send_queued(guardian_line& line) {
   while (!line.unsent.empty()) {
     const auto& [message, beside] = line.unsent.front();
     std::vector<int> numbers;
-    for (const os::descriptor& each : beside) numbers.push_back(each.get());
+    for (const os::descriptor& each : beside)
+      numbers.push_back(each.get());
     const auto sent = line.link.control.send(message.bytes(), numbers);
     if (!sent && sent.error().code == EAGAIN) return false;
     line.unsent.pop_front();
@@ -135,7 +150,8 @@ void engine::answered(guardian_line& line) {
   if (line.unanswered != 0) --line.unanswered;
 }
 
-void engine::on_spawned(pool& home, const wire::spawned& fresh, os::descriptor process, schedule::instant now) {
+void engine::on_spawned(pool& home, const wire::spawned& fresh, os::descriptor process,
+                        schedule::instant now) {
   worker* at = find(home, fresh.worker);
   if (at == nullptr) return;
   at->process = os::pidfd(std::move(process), fresh.pid);
@@ -180,10 +196,29 @@ void engine::on_gone(pool& home, const wire::gone& account, schedule::instant no
   report_gone(*at, how, &account, now);
 }
 
-void engine::report_gone(worker& at, const schedule::death& how, const wire::gone* account, schedule::instant now) {
+void engine::report_gone(worker& at, const schedule::death& how, const wire::gone* account,
+                         schedule::instant now) {
+  pool& home = ours(*at.pool);
+  const auto retries = home.counters.retried;
+  job* victim = front_of(at);
+  // The kernel enforced the limit of the worker's cgroup before our own watch did.
+  const bool out_of_memory = account != nullptr && account->oom_kills > 0 && victim != nullptr &&
+                             victim->max_memory() != 0;
+  if (out_of_memory && victim->stopping == schedule::stop_reason::none) {
+    victim->stopping = schedule::stop_reason::memory;
+    at.memory_seen = std::max(at.memory_seen, victim->max_memory());
+  }
   current_ = {.at = &at, .report = nullptr, .gone = account, .large = nullptr, .now = now};
   scheduler_.worker_gone(at, how, now);
   current_ = {};
+  if (home.counters.retried != retries)
+    news(home, event_kind::job_retried, 0, std::string(victim->name()));
+  tell_if_broken(home);
+}
+
+void engine::tell_if_broken(pool& home) {
+  if (home.intake != schedule::intake::broken || std::exchange(home.told_broken, true)) return;
+  news(home, event_kind::pool_broken, 0, home.broken_reason);
 }
 
 void engine::guardian_lost(pool& home, guardian_line& line) {
@@ -197,14 +232,16 @@ void engine::guardian_lost(pool& home, guardian_line& line) {
 
 void engine::guardian_gone(pool& home, const std::shared_ptr<guardian_line>& line) {
   turn now(*this);
-  // A host that adopts orphans has both as children (see guardian/birth.hpp); elsewhere this does nothing.
+  // A host that adopts orphans has both as children (see guardian/birth.hpp); elsewhere this does
+  // nothing.
   static_cast<void>(line->link.guardian.reap());
   static_cast<void>(line->link.warden.reap());
   if (home.line != line) return;
   home.line.reset();
   // Whoever is left did not end by itself, and no guardian can tell how.
   std::vector<worker*> left;
-  for (auto* node = home.workers.front(); node != nullptr; node = schedule::sibling_list::after(*node)) {
+  for (auto* node = home.workers.front(); node != nullptr;
+       node = schedule::sibling_list::after(*node)) {
     left.push_back(&ours(*node));
   }
   for (worker* at : left) {
@@ -227,7 +264,8 @@ void engine::cannot_watch(pool& home, const std::shared_ptr<guardian_line>& line
   guardian_gone(home, line);
 }
 
-// Looks after guardians that owe an answer. A job that stopped its guardian must not hold up a kill.
+// Looks after guardians that owe an answer. A job that stopped its guardian must not hold up a
+// kill.
 void engine::check_lines(schedule::instant now) {
   for (const auto& home : pools_) {
     if (!home->line || home->line->check_at > now) continue;

@@ -21,8 +21,8 @@ os::awaited_word job::announce() const noexcept {
 }
 
 continuation* job::settle() noexcept {
-  // The word first, so that a thread that sees it may read how the job ended. The caller holds a reference, so the word
-  // outlives the wake-up. seq_cst: see add().
+  // The word first, so that a thread that sees it may read how the job ended. The caller holds a
+  // reference, so the word outlives the wake-up. seq_cst: see add().
   if (settled_.exchange(settled, std::memory_order_seq_cst) == awaited) {
     os::futex_wake(settled_, os::futex_scope::process);
   }
@@ -35,9 +35,11 @@ bool job::add(continuation& then) noexcept {
   do {
     if (head == &closed) return false;
     then.next = head;
-  } while (!waiting_.compare_exchange_weak(head, &then, std::memory_order_seq_cst, std::memory_order_acquire));
-  // settle() may have looked before we stood in the list; then the job is done, and in the one order of both stores and
-  // both looks we see that. Whoever closes the list runs what is in it: once.
+  } while (!waiting_.compare_exchange_weak(head, &then, std::memory_order_seq_cst,
+                                           std::memory_order_acquire));
+  // settle() may have looked before we stood in the list; then the job is done, and in the one
+  // order of both stores and both looks we see that. Whoever closes the list runs what is in it:
+  // once.
   if (settled_.load(std::memory_order_seq_cst) != settled) return true;
   continuation* left = waiting_.exchange(&closed, std::memory_order_acq_rel);
   while (left != nullptr && left != &closed) {

@@ -1,11 +1,13 @@
 // One job: what the scheduler links, what a future waits for, and what travels.
 //
-// A job is made by submit() and referred to by its futures and by the engine until it has ended. Three kinds of
-// members, by who may touch them:
-//   - under the engine's lock: the scheduler's node, the way in (function, arguments, options), where it runs;
+// A job is made by submit() and referred to by its futures and by the engine until it has ended.
+// Three kinds of members, by who may touch them:
+//   - under the engine's lock: the scheduler's node, the way in (function, arguments, options),
+//   where it runs;
 //   - by the thread that ends it, before `settle()` publishes it: how it ended and its result;
 //   - by anyone, at any time: the counted references, the settled word, the list of continuations.
-// Memory comes from a stock that is never given back to the system while the engine lives (job_stock.hpp).
+// Memory comes from a stock that is never given back to the system while the engine lives
+// (job_stock.hpp).
 #pragma once
 
 #include <atomic>
@@ -17,13 +19,12 @@
 #include <string_view>
 #include <vector>
 
-#include <hardstop/detail/engine.hpp>
-
 #include "engine/bytes.hpp"
 #include "engine/large.hpp"
 #include "os/futex.hpp"
 #include "schedule/model.hpp"
 #include "wire/frame.hpp"
+#include <hardstop/detail/engine.hpp>
 
 namespace hardstop::engine {
 
@@ -40,15 +41,21 @@ class job final : public schedule::job {
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
 
   // True: that was the last one, and the caller gives the job back to the stock.
-  [[nodiscard]] bool release() noexcept { return references_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+  [[nodiscard]] bool release() noexcept {
+    return references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
 
-  [[nodiscard]] bool done() const noexcept { return settled_.load(std::memory_order_acquire) == settled; }
+  [[nodiscard]] bool done() const noexcept {
+    return settled_.load(std::memory_order_acquire) == settled;
+  }
 
-  // For a thread that is about to sleep until done: the word to wait on. settle() knows from it that a system call is
-  // owed; a job that is done already gives a word that does not hold what is expected.
+  // For a thread that is about to sleep until done: the word to wait on. settle() knows from it
+  // that a system call is owed; a job that is done already gives a word that does not hold what is
+  // expected.
   [[nodiscard]] os::awaited_word announce() const noexcept;
 
-  // Publishes how it ended. Returns what waits for it, to be run by the caller; wakes threads that wait.
+  // Publishes how it ended. Returns what waits for it, to be run by the caller; wakes threads that
+  // wait.
   [[nodiscard]] continuation* settle() noexcept;
 
   // False: it is done already, run it yourself.
@@ -99,9 +106,13 @@ class job final : public schedule::job {
     return *extra_;
   }
 
-  [[nodiscard]] engine::large_result* large_out() const noexcept { return extra_ ? extra_->large_out.get() : nullptr; }
+  [[nodiscard]] engine::large_result* large_out() const noexcept {
+    return extra_ ? extra_->large_out.get() : nullptr;
+  }
 
-  [[nodiscard]] std::uint64_t max_memory() const noexcept { return extra_ ? extra_->max_memory : 0; }
+  [[nodiscard]] std::uint64_t max_memory() const noexcept {
+    return extra_ ? extra_->max_memory : 0;
+  }
 
  private:
   static constexpr std::uint32_t pending = 0;

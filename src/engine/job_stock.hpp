@@ -1,8 +1,8 @@
 // Memory for jobs: taken under the engine's lock, given back by whoever drops the last reference.
 //
-// Giving back must not need the lock: a future may die in a callback, in a destructor, in any thread. So what comes
-// back is pushed to a list that only ever grows or is taken whole, which a compare-and-swap does without the ABA
-// problem.
+// Giving back must not need the lock: a future may die in a callback, in a destructor, in any
+// thread. So what comes back is pushed to a list that only ever grows or is taken whole, which a
+// compare-and-swap does without the ABA problem.
 #pragma once
 
 #include <atomic>
@@ -30,7 +30,8 @@ class job_stock {
   // Any thread.
   void give_back(job* which) noexcept {
     which->~job();
-    cell* memory = ::new (static_cast<void*>(which)) cell{returned_.load(std::memory_order_relaxed)};
+    cell* memory =
+        ::new (static_cast<void*>(which)) cell{returned_.load(std::memory_order_relaxed)};
     while (!returned_.compare_exchange_weak(memory->next, memory, std::memory_order_release,
                                             std::memory_order_relaxed)) {
     }
@@ -49,7 +50,8 @@ class job_stock {
 
   void grow() {
     blocks_.push_back(std::make_unique<block>());
-    for (auto& place : blocks_.back()->bytes) free_ = ::new (static_cast<void*>(place)) cell{free_};
+    for (auto& place : blocks_.back()->bytes)
+      free_ = ::new (static_cast<void*>(place)) cell{free_};
   }
 
   std::atomic<cell*> returned_{nullptr};

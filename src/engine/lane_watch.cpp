@@ -23,18 +23,21 @@ bool lane_watch::worth_spinning() const {
 
 void lane_watch::refresh() {
   if (!home_.refresh(list_) || !attending_) return;
-  for (const wire::lane_signals& lane : list_.lanes) lane.attend();
+  for (const wire::lane_signals& lane : list_.lanes)
+    lane.attend();
 }
 
 void lane_watch::attend() {
   attending_ = true;
   home_.refresh(list_);
-  for (const wire::lane_signals& lane : list_.lanes) lane.attend();
+  for (const wire::lane_signals& lane : list_.lanes)
+    lane.attend();
 }
 
 bool lane_watch::leave() {
   attending_ = false;
-  for (const wire::lane_signals& lane : list_.lanes) lane.unattend();
+  for (const wire::lane_signals& lane : list_.lanes)
+    lane.unattend();
   return news();
 }
 
@@ -43,22 +46,26 @@ void lane_watch::sleep(os::awaited_word also, os::wait_deadline until) {
   const auto over = [&] { return also.word->load(std::memory_order_seq_cst) != also.expected; };
   if (worth_spinning()) {
     const int here = wire::current_cpu();
-    for (const wire::lane_signals& lane : list_.lanes) lane.publish_cpu(here);
+    for (const wire::lane_signals& lane : list_.lanes)
+      lane.publish_cpu(here);
     if (wire::spin_until([&] { return news() || over(); })) {
       score_.hit();
       return;
     }
     score_.miss();
-    for (const wire::lane_signals& lane : list_.lanes) lane.publish_cpu(-1);
+    for (const wire::lane_signals& lane : list_.lanes)
+      lane.publish_cpu(-1);
   }
   const auto began = os::now();
   words_.clear();
   words_.push_back(also);
-  for (const wire::lane_signals& lane : list_.lanes) words_.push_back(lane.arm(who_));
+  for (const wire::lane_signals& lane : list_.lanes)
+    words_.push_back(lane.arm(who_));
   // After arming: a worker that published before it saw us armed is seen here, one that publishes
   // later rings.
   if (!news() && !over()) os::wait_any(words_, until);
-  for (const wire::lane_signals& lane : list_.lanes) lane.disarm(who_);
+  for (const wire::lane_signals& lane : list_.lanes)
+    lane.disarm(who_);
   if (os::now() - began < wire::spin_budget) score_.hit();
 }
 

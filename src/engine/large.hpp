@@ -1,4 +1,5 @@
-// Arguments and results too large for a lane: ranges of shared memory. Rare, so that a job holds only a pointer.
+// Arguments and results too large for a lane: ranges of shared memory. Rare, so that a job holds
+// only a pointer.
 #pragma once
 
 #include <cstddef>
@@ -8,21 +9,21 @@
 #include <span>
 #include <vector>
 
-#include <hardstop/detail/encoding.hpp>
-
 #include "wire/arena.hpp"
 #include "wire/results.hpp"
+#include <hardstop/detail/encoding.hpp>
 
 namespace hardstop::engine {
 
-// Owned by the job until it has ended, or by its worker until that is gone if a forked child may still read them.
+// Owned by the job until it has ended, or by its worker until that is gone if a forked child may
+// still read them.
 struct large_arguments {
   std::optional<wire::arena_range> payload;
   std::vector<wire::arena_range> segments;
   std::vector<wire::byte_range> places;  // of the segments, as a frame lists them
 
-  // Copies what does not fit into a lane; null if all does. Without the engine's lock: this is where large arguments
-  // are copied. Throws encode_error, system_failure.
+  // Copies what does not fit into a lane; null if all does. Without the engine's lock: this is
+  // where large arguments are copied. Throws encode_error, system_failure.
   static std::unique_ptr<large_arguments> of(const detail::encoder&, wire::argument_arena&);
 };
 
@@ -34,6 +35,7 @@ class large_result {
                                              std::span<const wire::byte_range> segments);
 
   [[nodiscard]] bool has_payload() const noexcept { return payload_.has_value(); }
+
   [[nodiscard]] std::span<const std::byte> payload() const noexcept { return payload_->bytes(); }
 
   // Empty if there is no such segment.
@@ -41,8 +43,8 @@ class large_result {
     return index < segments_.size() ? segments_[index].bytes() : std::span<const std::byte>{};
   }
 
-  // Gives the worker its memory back where it runs out of it because many results are unread: then copies are kept.
-  // Without the engine's lock.
+  // Gives the worker its memory back where it runs out of it because many results are unread: then
+  // copies are kept. Without the engine's lock.
   void make_room();
 
  private:

@@ -1,9 +1,10 @@
 // When the engine's threads run: from the birth of a first pool to the end of the last one.
 //
-// The delivery thread runs user code, which may make and use a new pool at the very moment at which another thread
-// ends the last one and waits for the delivery thread to stop. So a stop is a question: the thread leaves only if,
-// under the lifecycle lock, there still is no pool; and whoever asked is told either way. Nobody joins a thread while
-// holding a lock which that thread may want.
+// The delivery thread runs user code, which may make and use a new pool at the very moment at which
+// another thread ends the last one and waits for the delivery thread to stop. So a stop is a
+// question: the thread leaves only if, under the lifecycle lock, there still is no pool; and
+// whoever asked is told either way. Nobody joins a thread while holding a lock which that thread
+// may want.
 #include "engine/engine.hpp"
 
 namespace hardstop::engine {

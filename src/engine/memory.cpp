@@ -1,8 +1,9 @@
-// Memory limits where no cgroup enforces them: the control thread looks at the worker processes of limited attempts.
+// Memory limits where no cgroup enforces them: the control thread looks at the worker processes of
+// limited attempts.
 //
-// What counts is anonymous memory beyond what the worker had when it was ready: a forked worker is born with pages of
-// its client, and arguments in shared memory are nobody's fault. What the worker starts is not counted; a limit for
-// the whole tree needs a memory cgroup.
+// What counts is anonymous memory beyond what the worker had when it was ready: a forked worker is
+// born with pages of its client, and arguments in shared memory are nobody's fault. What the worker
+// starts is not counted; a limit for the whole tree needs a memory cgroup.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -17,7 +18,8 @@ namespace hardstop::engine {
 
 namespace {
 
-// Resident pages that are not shared, in bytes. Zero if the process is gone: it is not over any limit then.
+// Resident pages that are not shared, in bytes. Zero if the process is gone: it is not over any
+// limit then.
 std::uint64_t private_memory(const os::descriptor& statm) {
   std::array<char, 128> text{};
   const ssize_t length = ::pread(statm.get(), text.data(), text.size(), 0);
@@ -26,7 +28,8 @@ std::uint64_t private_memory(const os::descriptor& statm) {
   const char* const end = at + length;
   std::array<std::uint64_t, 3> pages{};  // size, resident, shared
   for (std::uint64_t& field : pages) {
-    while (at != end && *at == ' ') ++at;
+    while (at != end && *at == ' ')
+      ++at;
     const auto [next, failed] = std::from_chars(at, end, field);
     if (failed != std::errc{}) return 0;
     at = next;
@@ -55,7 +58,8 @@ bool engine::watch_memory() {
       limited = true;
       const std::uint64_t used = private_memory(at.statm);
       at.memory_seen = used > at.memory_at_ready ? used - at.memory_at_ready : 0;
-      if (at.memory_seen > front->max_memory()) scheduler_.memory_exceeded(at, front->ticket, now.now());
+      if (at.memory_seen > front->max_memory())
+        scheduler_.memory_exceeded(at, front->ticket, now.now());
     }
   }
   return limited;

@@ -1,5 +1,5 @@
-// One pool as the client knows it: its options, its guardian, its workers. Guarded by the engine's lock, but for what
-// is fixed when it is made.
+// One pool as the client knows it: its options, its guardian, its workers. Guarded by the engine's
+// lock, but for what is fixed when it is made.
 #pragma once
 
 #include <atomic>
@@ -12,13 +12,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include <hardstop/detail/engine.hpp>
-
 #include "engine/worker.hpp"
 #include "guardian/birth.hpp"
 #include "os/descriptor.hpp"
 #include "os/futex.hpp"
 #include "wire/arena.hpp"
+#include <hardstop/detail/engine.hpp>
 
 namespace hardstop::engine {
 
@@ -28,14 +27,14 @@ class engine;
 struct guardian_line {
   guardian::born link;
   std::deque<std::pair<wire::encoded, std::vector<os::descriptor>>> unsent;  // the socket was full
-  unsigned unanswered = 0;      // spawns and kills it has not reported on
-  std::uint64_t heard = 0;      // messages received
+  unsigned unanswered = 0;  // spawns and kills it has not reported on
+  std::uint64_t heard = 0;  // messages received
   std::uint64_t pings = 0;
   // The watch over a guardian that owes an answer (check_lines).
   schedule::instant check_at = schedule::never;
   std::uint64_t heard_at_check = 0;
   int silent_checks = 0;
-  bool lost = false;            // the scheduler was told
+  bool lost = false;  // the scheduler was told
   bool dismissed = false;
 };
 
@@ -65,7 +64,8 @@ class pool final : public schedule::pool, public std::enable_shared_from_this<po
   std::atomic<std::uint32_t> room{0};
   std::atomic<std::uint32_t> waiting_for_room{0};
   bool entered = false;  // the engine's threads run for it; guarded by the engine's lifecycle lock
-  wire::hello facts;     // of the last guardian
+
+  bool told_broken = false;  // the event was sent
 
   // Numbers for stats().
   pool_stats numbers;

@@ -1,8 +1,9 @@
-// Reading lanes: what workers wrote becomes events. Under the engine's lock, a bounded number at a time.
+// Reading lanes: what workers wrote becomes events. Under the engine's lock, a bounded number at a
+// time.
 //
-// Everything here is written by a process that may have gone wild (G12): the lane checks what it can by itself, the
-// scheduler refuses an attempt that cannot end now, and arenas refuse ranges that cannot be theirs. Whatever fails,
-// that worker is killed and nobody else notices.
+// Everything here is written by a process that may have gone wild (G12): the lane checks what it
+// can by itself, the scheduler refuses an attempt that cannot end now, and arenas refuse ranges
+// that cannot be theirs. Whatever fails, that worker is killed and nobody else notices.
 #include <string>
 
 #include "engine/engine.hpp"
@@ -26,7 +27,8 @@ std::size_t engine::read_lanes() {
     for (auto* node = home->workers.front(); node != nullptr;) {
       auto* next = schedule::sibling_list::after(*node);
       worker& at = ours(*node);
-      if (at.channel && at.channel->signals().has_news()) reports += read_lane(at, now.now(), batch);
+      if (at.channel && at.channel->signals().has_news())
+        reports += read_lane(at, now.now(), batch);
       node = next;
     }
   }
@@ -88,13 +90,15 @@ void engine::worker_spoke(worker& at, const wire::lane_report& report, schedule:
   switch (report.kind) {
     case wire::report_kind::ready:
       at.ready = true;
-      // Its lane may be quicker than its guardian's word: nothing is dispatched to a process without a pidfd.
+      // Its lane may be quicker than its guardian's word: nothing is dispatched to a process
+      // without a pidfd.
       if (at.process) worker_is_ready(at, now);
       break;
     case wire::report_kind::start_failed: {
       const auto failure = wire::decode_failure(report.payload);
       at.last_words = failure ? failure->type + ": " + failure->what
-                              : std::string(reinterpret_cast<const char*>(report.payload.data()), report.payload.size());
+                              : std::string(reinterpret_cast<const char*>(report.payload.data()),
+                                            report.payload.size());
       break;  // it exits, and the guardian tells
     }
     case wire::report_kind::recycle:
@@ -108,7 +112,7 @@ void engine::worker_spoke(worker& at, const wire::lane_report& report, schedule:
 
 void engine::worker_is_ready(worker& at, schedule::instant now) {
   pool& home = ours(*at.pool);
-  ++home.numbers.started;
+  if (++home.numbers.started == 1) news(home, event_kind::pool_started);
   begin_watching_memory(at);
   news(home, event_kind::worker_started, at.process.pid());
   scheduler_.worker_ready(at, now);
@@ -116,7 +120,8 @@ void engine::worker_is_ready(worker& at, schedule::instant now) {
 
 void engine::read_to_the_end(worker& at, schedule::instant now) {
   if (!at.channel) return;
-  // A dead worker adds nothing; a living one at most what it had in hand. Bounded by the lane's slots all the same.
+  // A dead worker adds nothing; a living one at most what it had in hand. Bounded by the lane's
+  // slots all the same.
   for (std::size_t rounds = 0; rounds < 4; ++rounds) {
     if (read_lane(at, now, wire::lane_slots * 2) == 0) return;
   }

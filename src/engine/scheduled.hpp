@@ -1,5 +1,5 @@
-// The way from the scheduler's nodes to the engine's own objects, which derive from them, and between the two
-// spellings of a ticket: the scheduler knows no lane, the lane no scheduler.
+// The way from the scheduler's nodes to the engine's own objects, which derive from them, and
+// between the two spellings of a ticket: the scheduler knows no lane, the lane no scheduler.
 #pragma once
 
 #include "engine/job.hpp"
@@ -8,13 +8,21 @@
 
 namespace hardstop::engine {
 
-inline job& ours(schedule::job& node) { return static_cast<job&>(node); }
+inline job& ours(schedule::job& node) {
+  return static_cast<job&>(node);
+}
 
-inline const job& ours(const schedule::job& node) { return static_cast<const job&>(node); }
+inline const job& ours(const schedule::job& node) {
+  return static_cast<const job&>(node);
+}
 
-inline worker& ours(schedule::worker& node) { return static_cast<worker&>(node); }
+inline worker& ours(schedule::worker& node) {
+  return static_cast<worker&>(node);
+}
 
-inline pool& ours(schedule::pool& node) { return static_cast<pool&>(node); }
+inline pool& ours(schedule::pool& node) {
+  return static_cast<pool&>(node);
+}
 
 inline wire::ticket on_wire(schedule::ticket which) {
   return wire::ticket{static_cast<std::uint64_t>(which)};

@@ -1,25 +1,28 @@
-// Waiting for a job: the thread that waits reads lanes itself, which saves a wake-up in another thread and its wake-up
-// in turn. One thread at a time does so; others sleep on their own job's word and are woken by whoever reads its end.
-#include <hardstop/errors.hpp>
-
+// Waiting for a job: the thread that waits reads lanes itself, which saves a wake-up in another
+// thread and its wake-up in turn. One thread at a time does so; others sleep on their own job's
+// word and are woken by whoever reads its end.
 #include "engine/delivery.hpp"
 #include "engine/engine.hpp"
 #include "engine/lane_watch.hpp"
+#include <hardstop/errors.hpp>
 
 namespace hardstop::engine {
 
 namespace {
 
-bool passed(std::optional<os::time_point> until) { return until && os::now() >= *until; }
+bool passed(std::optional<os::time_point> until) {
+  return until && os::now() >= *until;
+}
 
 }  // namespace
 
 bool engine::wait(job& which, std::optional<os::time_point> until) {
   if (which.done()) return true;
   if (delivery_.is_this_thread()) {
-    throw would_deadlock("waiting for job '" + std::string(which.name()) +
-                         "' in a continuation or event sink would wait for ever: they run in the thread that brings "
-                         "results. Continue from the job's own completion instead, or wait in another thread.");
+    throw would_deadlock(
+        "waiting for job '" + std::string(which.name()) +
+        "' in a continuation or event sink would wait for ever: they run in the thread that brings "
+        "results. Continue from the job's own completion instead, or wait in another thread.");
   }
   if (attended_.exchange(true, std::memory_order_acquire)) return sleep_until_done(which, until);
 

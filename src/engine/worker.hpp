@@ -1,4 +1,5 @@
-// One worker as the client knows it: the scheduler's node, its lane, its process. Guarded by the engine's lock.
+// One worker as the client knows it: the scheduler's node, its lane, its process. Guarded by the
+// engine's lock.
 #pragma once
 
 #include <sys/types.h>
@@ -34,7 +35,7 @@ struct worker : schedule::worker {
   std::shared_ptr<wire::client_results> results;
   captures captured;
 
-  os::pidfd process;  // empty until the guardian has told
+  os::pidfd process;       // empty until the guardian has told
   bool asked_for = false;  // the guardian was told to make it
   bool ready = false;      // it said so
   bool killed = false;     // SIGKILL was asked for
