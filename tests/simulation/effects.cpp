@@ -34,6 +34,9 @@ schedule::lane_answer world::dispatch(schedule::worker& to, schedule::job& what)
   require(who.state == schedule::worker_state::ready && !who.spare, "only active workers get jobs");
   require(!who.killed && !who.asked_to_leave,
           "a worker that was killed or retired gets nothing more");
+  require(!who.recycled, "a worker that is to be replaced gets nothing more");
+  require(who.lane.empty() || !who.lane.back()->seals_lane,
+          "nothing is put behind a job that seals its lane");
   require(!who.home->lost_told, "nothing is dispatched once the guardian is known to be lost");
   require(what.ticket != ticket::none, "an attempt has a ticket");
   const std::uint64_t quota = who.home->policy.max_jobs_per_worker;

@@ -54,6 +54,8 @@ void world::draw_profile() {
   odds_.late_clock = often(0.9);
   odds_.jump = often(0.01);
   odds_.unconfirmed = often(0.2);
+  odds_.seals = often(0.3);
+  odds_.recycle = often(0.05);
 }
 
 void world::draw_pools() {
@@ -114,6 +116,7 @@ void world::something_in_the_world() {
   if (!settle_requests_.empty() && dice_.chance(0.3))
     deliver_settled(dice_.index(settle_requests_.size()));
   if (home.crew.empty()) return;
+  if (dice_.chance(odds_.recycle / 4)) recycle(*dice_.pick(home.crew));
   worker_step(*dice_.pick(home.crew));
   deliver_something(*dice_.pick(home.crew));
 }
@@ -136,6 +139,7 @@ void world::submit() {
   if (dice_.chance(odds_.retries)) job.retries = static_cast<std::uint16_t>(dice_.between(1, 3));
   if (dice_.chance(odds_.priorities))
     job.node->priority = static_cast<int>(dice_.between(0, 12)) - 6;
+  job.node->seals_lane = dice_.chance(odds_.seals);
   job.node->timeout = job.timeout;
   job.node->retries = job.retries;
   outstanding_.push_back(&job);

@@ -121,6 +121,7 @@ struct model_worker final : schedule::worker {
   int signal = 0;
   int exit_code = 0;
   bool asked_to_leave = false;
+  bool recycled = false;
   bool killed = false;  // the signal is on its way
   bool swept = false;   // so is the warden
   bool ready_unread = false;
@@ -189,6 +190,8 @@ struct profile {
   double race = 0;        // a worker moves in the middle of an event
   double late_clock = 0;  // timers are overlooked for a while
   double jump = 0;
+  double seals = 0;    // that a job wants nobody behind it
+  double recycle = 0;  // that a worker is to be replaced, at any time
   double unconfirmed = 0;
 };
 

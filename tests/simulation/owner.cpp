@@ -46,10 +46,21 @@ std::size_t world::read_lane(model_worker& who, std::size_t at_most) {
 
 void world::deliver_results(model_worker& who, std::size_t at_most) {
   const std::size_t read = read_lane(who, at_most);
+  if (dice_.chance(odds_.recycle)) {
+    in_batch_ = true;
+    recycle(who);
+    in_batch_ = false;
+  }
   std::optional<duration> busy;
   if (dice_.chance(0.3)) busy = std::chrono::nanoseconds(dice_.between(0, 400'000));
   note("drained", who.id);
   tell("lane_drained", [&] { scheduler_.lane_drained(who, read, event_time(), busy); });
+}
+
+void world::recycle(model_worker& who) {
+  note("recycle", who.id);
+  who.recycled |= who.state == schedule::worker_state::ready;
+  tell("recycle", [&] { scheduler_.recycle(who, event_time()); });
 }
 
 void world::deliver_death(model_worker& who) {

@@ -16,6 +16,16 @@ namespace {
 using hardstop::simulation::violation;
 using hardstop::simulation::world;
 
+// A sanitizer makes it ten times slower.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t usual_events = 300'000;
+#else
+constexpr std::uint64_t usual_events = 2'000'000;
+#endif
+
+// Fewer say nothing about how often something happens.
+constexpr std::uint64_t telling_events = 1'000'000;
+
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   const char* const text = std::getenv(variable);
   return text != nullptr ? std::stoull(text) : otherwise;
@@ -54,7 +64,7 @@ TEST(Simulation, KeepsEveryPromiseInEveryHistory) {
     history(seed, seen);
     return;
   }
-  const std::uint64_t wanted = number_from("HARDSTOP_SIM_EVENTS", 2'000'000);
+  const std::uint64_t wanted = number_from("HARDSTOP_SIM_EVENTS", usual_events);
   std::uint64_t seed = number_from("HARDSTOP_SIM_FIRST", 1);
   std::uint64_t events = 0;
   world::counts seen;
@@ -84,7 +94,9 @@ TEST(Simulation, KeepsEveryPromiseInEveryHistory) {
                                  "unconfirmed",
                                  "died with the guardian",
                                  "ran again"}) {
-    EXPECT_GT(seen[what] * 100'000, events) << what << " hardly ever happens";
+    if (events >= telling_events) {
+      EXPECT_GT(seen[what] * 100'000, events) << what << " hardly ever happens";
+    }
     if (std::getenv("HARDSTOP_SIM_TALLY") != nullptr)
       std::cout << what << ": " << seen[what] << '\n';
   }

@@ -93,6 +93,7 @@ class world final : public schedule::effects {
   void deliver_ready(model_worker&);
   void deliver_results(model_worker&, std::size_t at_most);
   std::size_t read_lane(model_worker&, std::size_t at_most);
+  void recycle(model_worker&);
   void deliver_death(model_worker&);
   void deliver_guardian_news(model_pool&);
   void deliver_settled(std::size_t which);
