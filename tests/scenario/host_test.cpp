@@ -317,11 +317,10 @@ struct belongings {
 TEST(host_after_a_thousand_pools, has_what_it_had_before) {
   const support::own_cgroup cgroup;  // without one where there is none
   const auto one_pool = [&](int number) {
-    hardstop::process_pool pool({.workers = 1,
-                                 .spares = number % 2,
-                                 .start = number % 50 == 0 ? hardstop::start_method::forkserver
-                                                           : hardstop::start_method::fork,
-                                 .cgroup = number % 4 == 0 ? cgroup.path() : ""});
+    hardstop::pool_options options{.workers = 1, .spares = number % 2};
+    if (number % 50 == 0) options.start = hardstop::start_method::forkserver;
+    if (number % 4 == 0) options.cgroup = cgroup.path();
+    hardstop::process_pool pool(options);
     if (number % 3 == 0) {
       auto left = pool.submit<&linger>();
       left.cancel();

@@ -7,10 +7,11 @@
 //     seen.ready.add();                                // and the test wakes up
 //   }
 //
-// The mark is the mapping of a memory file with a name of its own: it shows in /proc/PID/maps, and
-// every fork inherits it, however it leaves its parent, changes its session, closes descriptors or
-// writes over its arguments. An executed image loses it: set the environment variable of
-// processes.hpp before.
+// The mark is a mapping of the first page of a memory file with a name of its own: it shows in
+// /proc/PID/maps, and every fork inherits it, however it leaves its parent, changes its session,
+// closes descriptors or writes over its arguments. An executed image loses it: set the environment
+// variable of processes.hpp before. The state lies behind that page, so that whoever only looks
+// (the test, and a helper that shares its memory for a moment) carries no mark.
 #pragma once
 
 #include <fcntl.h>
@@ -116,22 +117,29 @@ inline constexpr std::size_t longest_mark = 48;
 
 namespace detail {
 
-struct unmap {
-  std::size_t length = 0;
+inline constexpr std::size_t mark_bytes = 4096 * 16;  // a page, however large pages are
 
-  void operator()(void* address) const { ::munmap(address, length); }
+enum class as : bool { visitor, marked };
+
+// The state alone, or behind the mark.
+template <class State>
+State* map_board(int descriptor, as who) {
+  const std::size_t mark = who == as::marked ? mark_bytes : 0;
+  void* const address = ::mmap(nullptr, mark + sizeof(State), PROT_READ | PROT_WRITE, MAP_SHARED,
+                               descriptor, static_cast<off_t>(mark_bytes - mark));
+  if (address == MAP_FAILED) throw std::runtime_error("mapping a test's board failed");
+  return reinterpret_cast<State*>(static_cast<std::byte*>(address) + mark);
+}
+
+struct unmap {
+  template <class State>
+  void operator()(State* state) const {
+    ::munmap(state, sizeof(State));
+  }
 };
 
 template <class State>
 using mapped = std::unique_ptr<State, unmap>;
-
-template <class State>
-mapped<State> map_board(int descriptor) {
-  void* const address =
-      ::mmap(nullptr, sizeof(State), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-  if (address == MAP_FAILED) throw std::runtime_error("mapping a test's board failed");
-  return mapped<State>{static_cast<State*>(address), unmap{sizeof(State)}};
-}
 
 }  // namespace detail
 
@@ -143,16 +151,27 @@ struct board_ref {
   std::array<char, longest_mark> mark{};
 
   [[nodiscard]] detail::mapped<State> visit() const {
-    const std::string path = "/proc/" + std::to_string(owner) + "/fd/" + std::to_string(descriptor);
-    const int opened = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-    if (opened < 0) throw std::runtime_error("opening a test's board failed: " + path);
-    auto memory = detail::map_board<State>(opened);
-    ::close(opened);
-    return memory;
+    return detail::mapped<State>(open(detail::as::visitor));
   }
 
   // For good: this process and what it forks from now on carry the mark.
-  [[nodiscard]] State& join() const { return *visit().release(); }
+  [[nodiscard]] State& join() const { return *open(detail::as::marked); }
+
+  // But for those that take it off: a worker that lives on has nothing to do with the job it had.
+  static void leave(State& joined) {
+    ::munmap(reinterpret_cast<std::byte*>(&joined) - detail::mark_bytes,
+             detail::mark_bytes + sizeof(State));
+  }
+
+ private:
+  [[nodiscard]] State* open(detail::as who) const {
+    const std::string path = "/proc/" + std::to_string(owner) + "/fd/" + std::to_string(descriptor);
+    const int opened = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (opened < 0) throw std::runtime_error("opening a test's board failed: " + path);
+    State* const memory = detail::map_board<State>(opened, who);
+    ::close(opened);
+    return memory;
+  }
 };
 
 template <class State>
@@ -166,12 +185,11 @@ class board {
                   static_cast<int>(what.size()), what.data(), ::getpid(), ++boards);
     ref_.owner = ::getpid();
     ref_.descriptor = static_cast<int>(::memfd_create(ref_.mark.data(), MFD_CLOEXEC));
-    if (ref_.descriptor < 0 || ::ftruncate(ref_.descriptor, sizeof(State)) != 0) {
+    constexpr auto size = static_cast<off_t>(detail::mark_bytes + sizeof(State));
+    if (ref_.descriptor < 0 || ::ftruncate(ref_.descriptor, size) != 0) {
       throw std::runtime_error("making a test's board failed");
     }
-    memory_ = detail::map_board<State>(ref_.descriptor);
-    // What the test itself forks, a pool's guardian for one, is not what it looks for.
-    ::madvise(memory_.get(), sizeof(State), MADV_DONTFORK);
+    memory_.reset(detail::map_board<State>(ref_.descriptor, detail::as::visitor));
     new (memory_.get()) State();
   }
 

@@ -13,8 +13,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -23,6 +21,7 @@
 #include <vector>
 
 #include "support/board.hpp"
+#include "support/contents.hpp"
 
 namespace support {
 
@@ -37,11 +36,6 @@ struct process_line {
   int group = 0;
   int session = 0;
 };
-
-inline std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // Nothing if there is no such process.
 inline std::optional<process_line> look_at(int pid) {
@@ -75,17 +69,31 @@ inline std::vector<int> children_of(int parent) {
   return children;
 }
 
+// Whether a process has joined that board, or was forked or executed by one that has.
+inline bool carries_mark(int pid, const std::string& mark) {
+  const std::string folder = "/proc/" + std::to_string(pid);
+  if (contents(folder + "/environ").find(std::string(mark_variable) + "=" + mark) !=
+      std::string::npos) {
+    return true;
+  }
+  // begin-end permissions offset device inode path: offset 0 is the mark, see board.hpp
+  std::istringstream maps(contents(folder + "/maps"));
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find("/memfd:" + mark + " ") == std::string::npos) continue;
+    std::string addresses;
+    std::string permissions;
+    std::string offset;
+    std::istringstream(line) >> addresses >> permissions >> offset;
+    if (offset.find_first_not_of('0') == std::string::npos) return true;
+  }
+  return false;
+}
+
 // Living processes, other than this one, that carry the mark.
 inline std::vector<process_line> survivors(const std::string& mark) {
   std::vector<process_line> found;
   for (const int pid : all_processes()) {
-    if (pid == ::getpid()) continue;
-    const std::string folder = "/proc/" + std::to_string(pid);
-    const bool marked =
-        contents(folder + "/maps").find("/memfd:" + mark + " ") != std::string::npos ||
-        contents(folder + "/environ").find(std::string(mark_variable) + "=" + mark) !=
-            std::string::npos;
-    if (!marked) continue;
+    if (pid == ::getpid() || !carries_mark(pid, mark)) continue;
     if (auto line = look_at(pid); line && line->state != 'Z' && line->state != 'X') {
       found.push_back(std::move(*line));
     }

@@ -286,7 +286,7 @@ hardstop::start_method start_of(std::string_view name) {
   return spawn;
 }
 
-void play_all(hardstop::process_pool& pool, const plan& plan, const villain_submitter& submit) {
+void play_all(hardstop::process_pool& pool, const plan& plan, const villain_submitter& submit) try {
   std::optional<bystanders> street;
   for (const stop how : plan.stops) {
     if (!street) street.emplace(pool);
@@ -301,6 +301,8 @@ void play_all(hardstop::process_pool& pool, const plan& plan, const villain_subm
     expect_to_work_on(pool);
   }
   if (street) street->expect_right_results();
+} catch (const std::exception& error) {
+  fail(std::string("unexpected: ") + error.what());  // before the pool waits for all its jobs
 }
 
 }  // namespace
@@ -341,19 +343,15 @@ int play(int argc, char** argv, const plan& plan, const villain_submitter& submi
   }
   hardstop::pool_options options{.workers = neighbours + 3, .start = start_of(arguments[0])};
   if (cgroup) options.cgroup = cgroup->path();
-  try {
-    support::ancestry above;
-    {
-      hardstop::process_pool pool(options);
-      play_all(pool, plan, submit);
-      above = support::ancestry::of_guardian(pool.submit<&who_is_my_guardian>().get());
-    }
-    require(above.guardian.wait_gone() && above.warden.wait_gone(),
-            "guardian or warden outlive their pool");
-    require(!cgroup || cgroup->remove(), "the pool's end left something in its cgroup");
-  } catch (const std::exception& error) {
-    fail(std::string("unexpected: ") + error.what());
+  support::ancestry above;
+  {
+    hardstop::process_pool pool(options);
+    play_all(pool, plan, submit);
+    above = support::ancestry::of_guardian(pool.submit<&who_is_my_guardian>().get());
   }
+  require(above.guardian.wait_gone() && above.warden.wait_gone(),
+          "guardian or warden outlive their pool");
+  require(!cgroup || cgroup->remove(), "the pool's end left something in its cgroup");
   return 0;
 }
 

@@ -1,6 +1,5 @@
 // A job that fills what it shares with its client with garbage and then returns as if nothing had
 // happened (G12): its result is there or its worker is killed, and later jobs run.
-#include <sys/mman.h>
 
 #include "villains/driver.hpp"
 #include "villains/shared_pages.hpp"
@@ -11,7 +10,7 @@ int scribbles_and_returns(villains::lair_ref ref) {
   auto& lair = ref.join();
   static unsigned seed = 0;
   villains::scribble(++seed);
-  ::munmap(&lair, sizeof lair);  // should the worker live on, then without the mark
+  villains::lair_ref::leave(lair);  // should the worker live on, then without the mark
   return 7;
 }
 

@@ -1,5 +1,5 @@
-// A job that stops the guardian of its pool, which can then kill nobody and confirm nothing. The
-// whole pool is lost and starts anew (G5, G6).
+// A job that stops the guardian of its pool, without which nobody is killed to the end (G2, G6). It
+// is woken, and nobody else is hurt.
 #include <signal.h>
 #include <unistd.h>
 
@@ -9,8 +9,9 @@ namespace {
 
 int stops_guardian(villains::lair_ref ref) {
   auto& lair = ref.join();
+  const pid_t guardian = ::getppid();
   if (::fork() == 0) villains::linger();
-  ::kill(::getppid(), SIGSTOP);
+  ::kill(guardian, SIGSTOP);
   lair.at_its_worst.set(1);
   villains::linger();
 }
@@ -18,5 +19,5 @@ int stops_guardian(villains::lair_ref ref) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return villains::drive<&stops_guardian>(argc, argv, {.spares_neighbours = false});
+  return villains::drive<&stops_guardian>(argc, argv, {.processes = 2});
 }
