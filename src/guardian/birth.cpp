@@ -18,6 +18,7 @@
 #include "guardian/exec_image.hpp"
 #include "guardian/warden.hpp"
 #include "os/clock.hpp"
+#include "os/exit.hpp"
 #include "os/proc.hpp"
 #include "os/shared_child.hpp"
 #include "os/signals.hpp"
@@ -93,7 +94,7 @@ void deliver_visibly(delivery& ours) {
   if (between == 0) {
     const pid_t warden = ::fork();
     if (warden == 0) {
-      if (ours.image) ::_exit(execute_warden(&ours));
+      if (ours.image) os::exit_now(execute_warden(&ours));
       become_warden(ours);
     }
     if (warden > 0) {
@@ -103,7 +104,7 @@ void deliver_visibly(delivery& ours) {
         (void)ours.control.send(wire::encode(wire::report{told}).bytes(), beside);
       }
     }
-    ::_exit(warden < 0 ? errno : 0);
+    os::exit_now(warden < 0 ? errno : 0);
   }
   int status = 0;
   while (::waitpid(between, &status, 0) < 0 && errno == EINTR) {

@@ -9,8 +9,28 @@
 
 #include "os/descriptor.hpp"
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define HARDSTOP_ADDRESS_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define HARDSTOP_ADDRESS_SANITIZER
+#endif
+
+#ifdef HARDSTOP_ADDRESS_SANITIZER
+extern "C" void __asan_handle_no_return();
+#endif
+
 namespace hardstop::guardian {
 namespace {
+
+// A child that shares its parent's memory and executes something leaves its frames without
+// returning from them: the parent's sanitizer would take them for live ones.
+void forget_frames() {
+#ifdef HARDSTOP_ADDRESS_SANITIZER
+  __asan_handle_no_return();
+#endif
+}
 
 constexpr std::string_view guardian_name = "guardian";
 constexpr std::string_view worker_name = "worker";
@@ -96,6 +116,7 @@ void exec_image::keep(std::span<const int> numbers) {
 
 int exec_image::execute() noexcept {
   os::keep_only_across_exec(kept_);
+  forget_frames();
   ::execve(argument_pointers_.front(), argument_pointers_.data(), environment_pointers_.data());
   return errno;
 }

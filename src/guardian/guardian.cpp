@@ -19,6 +19,7 @@
 #include "guardian/worker_start.hpp"
 #include "guardian/worker_table.hpp"
 #include "os/clock.hpp"
+#include "os/exit.hpp"
 #include "os/proc.hpp"
 #include "os/read_file.hpp"
 #include "os/signals.hpp"
@@ -139,7 +140,7 @@ void guardian_process::fail_birth(wire::birth_stage stage, int error) {
   const auto message = wire::encode(wire::report{wire::birth_failed{stage, error}});
   (void)start_.control.send(message.bytes());
   (void)stop_tree(0, start_.settings.confirm_within);  // what the hooks may have started
-  ::_exit(1);
+  os::exit_now(1);
 }
 
 void guardian_process::say_hello() {
@@ -264,8 +265,7 @@ os::result<tracked_worker, wire::spawn_failed> guardian_process::make_worker(
   auto spec = start_.spec.duplicate();
   if (!spec) return failed(wire::birth_stage::socket, spec.error().code);
 
-  auto& [lane, results, arguments, output, errors, unused1, unused2, unused3] =
-      parcel.descriptors;
+  auto& [lane, results, arguments, output, errors, unused1, unused2, unused3] = parcel.descriptors;
   worker_setup setup{
       .birth = {.worker = order.worker,
                 .start = start_.settings.start,
@@ -356,7 +356,7 @@ void guardian_process::leave(int exit_code) {
 void guardian_process::leave_if_done() {
   if (!leaving_) return;
   // Whoever will not die by then is the warden's.
-  if (workers_.empty() || os::now() >= leaving_->deadline) ::_exit(leaving_->exit_code);
+  if (workers_.empty() || os::now() >= leaving_->deadline) os::exit_now(leaving_->exit_code);
 }
 
 }  // namespace

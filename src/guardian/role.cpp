@@ -13,6 +13,7 @@
 #include "guardian/exec_image.hpp"
 #include "guardian/warden.hpp"
 #include "guardian/worker_start.hpp"
+#include "os/exit.hpp"
 #include "os/read_file.hpp"
 
 namespace hardstop::guardian {
@@ -72,7 +73,7 @@ process_role role_of_this_process(int argc, const char* const* argv) {
 void serve(guardian_hooks& hooks) {
   const char* const text = std::getenv(role_variable);
   const auto role = exec_role::from_text(text == nullptr ? "" : text);
-  if (!role) ::_exit(exit_misunderstood);
+  if (!role) os::exit_now(exit_misunderstood);
   ::unsetenv(role_variable);
   if (role->part == exec_role::kind::worker) resume_worker(*role, hooks);
   serve_as_guardian(*role, own_arguments(), hooks);

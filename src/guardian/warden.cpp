@@ -17,6 +17,7 @@
 #include "guardian/cgroup.hpp"
 #include "guardian/guardian.hpp"
 #include "guardian/tree_sweep.hpp"
+#include "os/exit.hpp"
 #include "os/shared_child.hpp"
 #include "os/signals.hpp"
 #include "os/title.hpp"
@@ -52,7 +53,7 @@ std::optional<order> receive_order(const os::seqpacket& control) {
 
 [[noreturn]] void fail_birth(const os::seqpacket& control, wire::birth_stage stage, int error) {
   (void)control.send(wire::encode(wire::report{wire::birth_failed{stage, error}}).bytes());
-  ::_exit(1);
+  os::exit_now(1);
 }
 
 // Waits until the guardian is gone, and sees to it that it goes when the client does. Returns its
@@ -96,7 +97,7 @@ int watch(const os::pidfd& guardian, const os::pidfd& client, std::chrono::milli
   if (const auto path = settings.cgroup(); !path.empty()) {
     if (const auto subtree = cgroup_subtree::open(path)) subtree->remove_stale();
   }
-  ::_exit(status);
+  os::exit_now(status);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "os/exit.hpp"
 #include "os/title.hpp"
 
 namespace hardstop::guardian {
@@ -17,7 +18,7 @@ namespace {
 
 [[noreturn]] void give_up(const worker_setup& setup, birth_trouble why) {
   if (setup.failure) (void)!::write(setup.failure.get(), &why, sizeof why);
-  ::_exit(127);
+  os::exit_now(127);
 }
 
 // Session and death signal, so that the guardian finds all of it and its end is ours.
@@ -29,7 +30,8 @@ void settle(const worker_setup& setup) {
   // The guardian has one thread, which lives as long as it does, so this means the guardian's
   // death.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (::getppid() != setup.birth.guardian_pid) ::_exit(127);  // died before we asked for the signal
+  if (::getppid() != setup.birth.guardian_pid)
+    os::exit_now(127);  // died before we asked for the signal
 
   if (setup.cgroup_procs && ::write(setup.cgroup_procs.get(), "0", 1) < 0) {
     give_up(setup, {.stage = wire::birth_stage::cgroup, .error = errno});
@@ -67,7 +69,7 @@ void start_worker(worker_setup setup, guardian_hooks& hooks) {
   set_title();
   hooks.reset_signals();
   hooks.run_worker(adopted(std::move(birth)));
-  ::_exit(127);  // not reached; a compiler may doubt it
+  os::exit_now(127);  // not reached; a compiler may doubt it
 }
 
 void exec_worker(worker_setup setup, exec_image& image) {
@@ -79,7 +81,7 @@ void resume_worker(const exec_role& role, guardian_hooks& hooks) {
   // Asked for before the exec, which would have cleared it only for a set-uid program; but the
   // guardian may have died since.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (::getppid() != role.parent) ::_exit(127);
+  if (::getppid() != role.parent) os::exit_now(127);
   for (const int number : role.descriptors) {
     if (number >= 0) ::fcntl(number, F_SETFD, FD_CLOEXEC);
   }
@@ -96,7 +98,7 @@ void resume_worker(const exec_role& role, guardian_hooks& hooks) {
       .standard_output = os::descriptor{role.descriptors[4]},
       .standard_error = os::descriptor{role.descriptors[5]},
   });
-  ::_exit(127);
+  os::exit_now(127);
 }
 
 }  // namespace hardstop::guardian

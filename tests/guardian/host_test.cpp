@@ -19,6 +19,7 @@
 #include "guardian/test_pool.hpp"
 #include "os/proc.hpp"
 #include "support/in_child.hpp"
+#include "support/sanitized.hpp"
 #include "support/survivors.hpp"
 
 namespace hardstop::test {
@@ -164,7 +165,8 @@ TEST(host, may_have_threads_that_allocate) {
                   }
                 });
               }
-              for (int birth = 0; birth < 150; ++birth) {
+              constexpr int births = sanitized ? 30 : 150;
+              for (int birth = 0; birth < births; ++birth) {
                 test_pool pool;
                 if (birth % 10 == 0) (void)pool.kill_and_wait(pool.spawn("idle"));
               }

@@ -60,9 +60,9 @@ class marker {
       const pid_t pid = std::stoi(text);
       if (pid == ::getpid() || std::find(known.begin(), known.end(), pid) != known.end()) continue;
       if (carries_mark(entry.path())) {
-        found.push_back({pid, read(entry.path() / "comm"),
-                         read(entry.path() / "stat").substr(0, 60) + ", in " +
-                             read(entry.path() / "wchan")});
+        found.push_back(
+            {pid, read(entry.path() / "comm"),
+             read(entry.path() / "stat").substr(0, 60) + ", in " + read(entry.path() / "wchan")});
       }
     }
     return found;
@@ -90,7 +90,8 @@ class marker {
       text.append(buffer, static_cast<std::size_t>(size));
     }
     if (file >= 0) ::close(file);
-    while (!text.empty() && text.back() == '\n') text.pop_back();
+    while (!text.empty() && text.back() == '\n')
+      text.pop_back();
     return text;
   }
 
