@@ -35,8 +35,9 @@ asio::awaitable<void> after(std::chrono::milliseconds time) {
 
 asio::awaitable<void> factor_all(hardstop::process_pool& pool) {
   for (const std::uint64_t number : {99'400'891ULL, 18'446'744'073'709'551'557ULL}) {
-    auto first = co_await (
-        hardstop::async_submit<&smallest_factor>(pool, number, asio::use_awaitable) || after(300ms));
+    auto first =
+        co_await (hardstop::async_submit<&smallest_factor>(pool, number, asio::use_awaitable) ||
+                  after(300ms));
     std::cout << number << ": ";
     if (const auto* factor = std::get_if<0>(&first)) {
       std::cout << "divisible by " << *factor << '\n';

@@ -55,7 +55,8 @@ struct hardstop::codec<matrix> {
   static matrix read(hardstop::reader& in) {
     const auto columns = in.read<std::size_t>();
     auto elements = in.read<std::vector<double>>();
-    if (columns == 0 || elements.size() % columns != 0) throw hardstop::decode_error("not a matrix");
+    if (columns == 0 || elements.size() % columns != 0)
+      throw hardstop::decode_error("not a matrix");
     return {columns, std::move(elements)};
   }
 };

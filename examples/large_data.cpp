@@ -11,8 +11,7 @@
 #include <hardstop/pool.hpp>
 
 double mean(std::span<const double> samples) {
-  return std::accumulate(samples.begin(), samples.end(), 0.0) /
-         static_cast<double>(samples.size());
+  return std::accumulate(samples.begin(), samples.end(), 0.0) / static_cast<double>(samples.size());
 }
 
 // A large result comes back the same way, and is copied once, into the vector that get() returns.

@@ -1,7 +1,7 @@
 // run(): one blocking call that really stops, for code that sits in somebody else's thread.
 //
-// A std::jthread's request_stop() only asks. Around a call that never looks at its stop token, run()
-// makes it true: the work happens in a process, and the token kills that.
+// A std::jthread's request_stop() only asks. Around a call that never looks at its stop token,
+// run() makes it true: the work happens in a process, and the token kills that.
 #include <chrono>
 #include <iostream>
 #include <stop_token>

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <iostream>
 #include <stop_token>
+#include <thread>
 
 #include <hardstop/pool.hpp>
 
@@ -37,6 +38,8 @@ int main() {
 
   auto polite = pool.submit<&leibniz>({.grace = 5s, .name = "polite"});
   auto deaf = pool.submit<&stubborn>({.grace = 50ms, .name = "deaf"});
+  while (polite.pid() == 0 || deaf.pid() == 0)
+    std::this_thread::sleep_for(1ms);         // what has not started need not be asked
   static_cast<void>(polite.wait_for(100ms));  // waiting never stops a job
 
   polite.cancel();
