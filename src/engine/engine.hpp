@@ -147,11 +147,13 @@ class engine final : private schedule::effects {
   // Sends what the socket had no room for; false if there still is none.
   bool send_unsent(guardian_line&);
 
+ protected:
+  ~engine() = default;
+
  private:
   friend class turn;
 
   engine();
-  ~engine() = default;
 
   // --- effects (actions.cpp)
   schedule::lane_answer dispatch(schedule::worker&, schedule::job&) override;

@@ -36,7 +36,9 @@ class large_result {
 
   [[nodiscard]] bool has_payload() const noexcept { return payload_.has_value(); }
 
-  [[nodiscard]] std::span<const std::byte> payload() const noexcept { return payload_->bytes(); }
+  [[nodiscard]] std::span<const std::byte> payload() const noexcept {
+    return payload_ ? payload_->bytes() : std::span<const std::byte>{};
+  }
 
   // Empty if there is no such segment.
   [[nodiscard]] std::span<const std::byte> segment(std::size_t index) const noexcept {

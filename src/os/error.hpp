@@ -28,11 +28,12 @@ struct error {
 template <class T, class E = error>
 class [[nodiscard]] result {
  public:
-  result(T value)
-      : state_{std::in_place_index<0>, std::move(value)} {}  // NOLINT(google-explicit-constructor)
+  // NOLINTBEGIN(google-explicit-constructor): `return value;` and `return error;` are the point.
+  result(T value) : state_{std::in_place_index<0>, std::move(value)} {}
 
-  result(E error)
-      : state_{std::in_place_index<1>, std::move(error)} {}  // NOLINT(google-explicit-constructor)
+  result(E error) : state_{std::in_place_index<1>, std::move(error)} {}
+
+  // NOLINTEND(google-explicit-constructor)
 
   [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
 
@@ -69,8 +70,8 @@ class [[nodiscard]] result<void, E> {
  public:
   result() = default;
 
-  result(E error)
-      : state_{std::in_place_index<1>, std::move(error)} {}  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  result(E error) : state_{std::in_place_index<1>, std::move(error)} {}
 
   [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
 
