@@ -100,13 +100,16 @@ bool delivery::run_inbox() {
 
 void delivery::loop() {
   ::prctl(PR_SET_NAME, "hs-delivery");
+  ::prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL,
+          0UL);  // naps are shorter than the usual slack, 50 us
   id_ = std::this_thread::get_id();
   lane_watch watch(home_, wire::listener::resident);
   while (true) {
     const std::uint32_t heard = bell_.load(std::memory_order_seq_cst);
     const bool ran = run_inbox();
-    const std::size_t reports = home_.read_lanes();
-    if (ran || reports != 0) continue;
+    const lanes_read found = home_.read_lanes();
+    if (found.gathering) lane_watch::nap();
+    if (ran || found.reports != 0) continue;
     if (home_.delivery_may_leave()) return;
     watch.sleep({.word = &bell_, .expected = heard, .scope = os::futex_scope::process},
                 std::nullopt);

@@ -67,6 +67,13 @@ struct outbox {
   }
 };
 
+struct lanes_read {
+  std::size_t reports = 0;
+  // There were some, and many more come by the microsecond: better let them gather than wake, lock
+  // and look for each (lane_watch::nap).
+  bool gathering = false;
+};
+
 // Holds the lock for one event. Ends with finish() at the latest in its destructor.
 class turn {
  public:
@@ -121,8 +128,8 @@ class engine final : private schedule::effects {
 
   // --- for the two threads and for those who wait
 
-  // Reads what lanes hold, at most a batch from each; how many reports there were.
-  std::size_t read_lanes();
+  // Reads what lanes hold, at most a batch from each.
+  lanes_read read_lanes();
 
   // Brings the list up to date; false if it was.
   bool refresh(lane_list&);

@@ -1,6 +1,7 @@
 #include "engine/lane_watch.hpp"
 
 #include <algorithm>
+#include <thread>
 
 #include "engine/engine.hpp"
 
@@ -25,6 +26,10 @@ void lane_watch::refresh() {
   if (!home_.refresh(list_) || !attending_) return;
   for (const wire::lane_signals& lane : list_.lanes)
     lane.attend();
+}
+
+void lane_watch::nap() {
+  std::this_thread::sleep_for(std::chrono::microseconds(30));
 }
 
 void lane_watch::attend() {

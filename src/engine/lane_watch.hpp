@@ -23,6 +23,10 @@ class lane_watch {
  public:
   lane_watch(engine& home, wire::listener who) : home_(home), who_(who) {}
 
+  // While tiny jobs stream in: short enough that no worker runs dry (256 frames of 0.2 us), long
+  // enough that the next look finds many.
+  static void nap();
+
   // The attendant only: from here to leave() workers tell us and not the resident.
   void attend();
   // True: there is something left to read, of which nobody else may have been told.

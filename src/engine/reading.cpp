@@ -18,21 +18,30 @@ namespace {
 // Reports read from one lane in one turn: bounds how long the lock is held (about 10 us).
 constexpr std::size_t batch = 128;
 
+// Lanes with more frames than this hold tiny jobs.
+constexpr std::size_t deep_lane = 16;
+
 }  // namespace
 
-std::size_t engine::read_lanes() {
+lanes_read engine::read_lanes() {
   turn now(*this);
-  std::size_t reports = 0;
+  lanes_read found;
+  std::size_t busy = 0;
+  std::size_t outstanding = 0;
   for (const auto& home : pools_) {
     for (auto* node = home->workers.front(); node != nullptr;) {
       auto* next = schedule::sibling_list::after(*node);
       worker& at = ours(*node);
-      if (at.channel && at.channel->signals().has_news())
-        reports += read_lane(at, now.now(), batch);
+      if (at.channel && at.channel->signals().has_news()) {
+        found.reports += read_lane(at, now.now(), batch);
+      }
+      if (!at.lane.empty()) ++busy;
+      outstanding += at.lane.size();
       node = next;
     }
   }
-  return reports;
+  found.gathering = found.reports != 0 && outstanding > deep_lane * busy;
+  return found;
 }
 
 std::size_t engine::read_lane(worker& at, schedule::instant now, std::size_t limit) {

@@ -28,11 +28,17 @@ bool engine::wait(job& which, std::optional<os::time_point> until) {
 
   attendance_.attend();
   while (!which.done() && !passed(until)) {
-    if (read_lanes() == 0 && !which.done()) attendance_.sleep(which.announce(), until);
+    const lanes_read found = read_lanes();
+    if (which.done()) break;
+    if (found.gathering) {
+      lane_watch::nap();
+    } else if (found.reports == 0) {
+      attendance_.sleep(which.announce(), until);
+    }
   }
   const bool something_left = attendance_.leave();
   attended_.store(false, std::memory_order_release);
-  if (something_left && read_lanes() != 0) delivery_.wake();
+  if (something_left && read_lanes().reports != 0) delivery_.wake();
   return which.done();
 }
 
