@@ -104,7 +104,7 @@ wait_end wait_any(std::span<const awaited_word> words, wait_deadline deadline) {
   }
   if (words.size() > most_awaited || !can_wait_any()) return poll_any(words, deadline);
 
-  std::array<waitv_entry, most_awaited> entries;
+  std::array<waitv_entry, most_awaited> entries;  // NOLINT(*-member-init): filled below
   std::transform(words.begin(), words.end(), entries.begin(), [](const awaited_word& awaited) {
     return waitv_entry{
         .value = awaited.expected,

@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <cstring>
 #include <span>
-#include <string_view>
 
 namespace hardstop::os {
 namespace {
@@ -32,6 +31,11 @@ struct module_facts {
 // Grows at the front, never shrinks: readers need no lock.
 std::atomic<module_facts*> known_modules{nullptr};
 
+// What the loader says in numbers.
+const void* at_address(std::uintptr_t address) {
+  return reinterpret_cast<const void*>(address);  // NOLINT(performance-no-int-to-ptr)
+}
+
 // FNV-1a: build-ids are hashes already, their bytes only need to be folded.
 std::uint64_t fold(std::span<const unsigned char> bytes) {
   std::uint64_t hash = 0xcbf29ce484222325;
@@ -47,7 +51,7 @@ std::uint64_t key_from(std::span<const unsigned char> build_id) {
 
 // The build-id among the notes of a segment; empty if it is not there.
 std::span<const unsigned char> find_build_id(const unsigned char* notes, std::size_t size) {
-  constexpr std::string_view owner{"GNU", 4};
+  constexpr std::array<char, 4> owner{'G', 'N', 'U', '\0'};
   std::size_t at = 0;
   while (at + sizeof(ElfW(Nhdr)) <= size) {
     ElfW(Nhdr) note{};
@@ -79,7 +83,7 @@ module_facts describe(const dl_phdr_info& info) {
       if (end > facts.code_end) facts.code_end = end;
     } else if (segment.p_type == PT_NOTE) {
       const auto* const notes =
-          reinterpret_cast<const unsigned char*>(info.dlpi_addr + segment.p_vaddr);
+          static_cast<const unsigned char*>(at_address(info.dlpi_addr + segment.p_vaddr));
       const auto build_id = find_build_id(notes, segment.p_memsz);
       if (!build_id.empty()) facts.key = key_from(build_id);
     }
@@ -143,7 +147,7 @@ const void* resolve(const code_location& location) {
     return facts.key == location.module && facts.has_code_at(location.offset);
   });
   if (home == nullptr) return nullptr;
-  return reinterpret_cast<const void*>(home->base + location.offset);
+  return at_address(home->base + location.offset);
 }
 
 std::uint64_t program_key() {

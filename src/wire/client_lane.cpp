@@ -229,10 +229,11 @@ lane_report client_lane::check_job_report(lane_report report) {
 }
 
 void client_lane::release() {
-  if (!last_read_) return;
+  const auto kind = std::exchange(last_read_, std::nullopt);
+  if (!kind) return;
   reader_.release();
   tell_of_room();
-  if (is_end(*std::exchange(last_read_, std::nullopt))) {
+  if (is_end(*kind)) {
     at(oldest_).ticket = ticket::none;
     --outstanding_;
     ++oldest_;

@@ -31,8 +31,8 @@ struct byte_range {
   friend bool operator==(const byte_range&, const byte_range&) = default;
 };
 
-// Who in the client waits for a lane's news. A worker tells one of them: the attendant while there is
-// one, awake or not, else the resident.
+// Who in the client waits for a lane's news. A worker tells one of them: the attendant while there
+// is one, awake or not, else the resident.
 enum class listener : std::uint8_t {
   resident,   // the thread whose task it is, asleep most of the time
   attendant,  // a thread that happens to wait for a result and reads lanes meanwhile

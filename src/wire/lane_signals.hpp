@@ -49,9 +49,9 @@ class lane_signals {
   os::awaited_word arm(listener) const;
   void disarm(listener) const;
 
-  // From here on news is the attendant's: the worker leaves a sleeping resident alone. One attendant
-  // at a time. After unattend() look at has_news() once more and read what is there: the worker may
-  // have taken us to be awake.
+  // From here on news is the attendant's: the worker leaves a sleeping resident alone. One
+  // attendant at a time. After unattend() look at has_news() once more and read what is there: the
+  // worker may have taken us to be awake.
   void attend() const;
   void unattend() const;
 

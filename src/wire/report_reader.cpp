@@ -22,7 +22,7 @@ T copy_once(const std::byte* from) {
     word = load_once(from);
     from += sizeof word;
   }
-  T value;
+  T value{};
   std::memcpy(&value, words, sizeof value);
   return value;
 }

@@ -58,7 +58,7 @@ struct outgoing_report {
 class worker_lane {
  public:
   // Maps the memory: the client's pages for reading only. The descriptor is not needed afterwards.
-  static os::result<worker_lane> open(const os::descriptor& memory);
+  static os::result<worker_lane> open(const os::descriptor& file);
 
   // The same on memory mapped by somebody else, who keeps it: for tests.
   static worker_lane over(lane_layout& lane) { return worker_lane{lane}; }

@@ -43,7 +43,7 @@ os::result<byte_range> worker_results::allocate(std::size_t length, worker_lane&
     collect(lane);
   }
   const auto grant = state_->free.take(rounded);
-  if (!grant) return full;
+  if (!grant.has_value()) return full;
   const std::uint64_t offset = grant->place.offset;
   state_->live.emplace(offset, rounded);
   if (grant->pages == temperature::cold) {

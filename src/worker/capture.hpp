@@ -14,6 +14,7 @@ namespace hardstop::worker {
 // loop's thread.
 class capture_watch {
  public:
+  capture_watch() = default;
   // After the streams are in place.
   explicit capture_watch(const environment&);
 

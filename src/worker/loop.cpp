@@ -51,7 +51,7 @@ class loop {
   std::size_t reserved_by_arenas() const { return arguments_.reserved() + results_.reserved(); }
 
   [[noreturn]] void run(const spec& told) {
-    capture_.emplace(told.environment);
+    capture_ = capture_watch{told.environment};
     if (const auto failure = runtime_.start(told, lane_.words())) give_up(*failure);
     stay_the_worker();
     reporter_.report({.kind = wire::report_kind::ready});
@@ -90,7 +90,7 @@ class loop {
     runtime_.execute(view(frame), output_);
     stay_the_worker();
     const auto forked = forks_so_far() == forks ? wire::forked::no : wire::forked::yes;
-    output_.publish(forked, capture_->after_attempt());
+    output_.publish(forked, capture_.after_attempt());
   }
 
   job_view view(const wire::claimed_frame& frame) {
@@ -165,7 +165,7 @@ class loop {
   wire::worker_results results_;
   reporter reporter_;
   attempt_output output_;
-  std::optional<capture_watch> capture_;  // once the streams are in place
+  capture_watch capture_;  // of nothing, until the streams are in place
   zombie_watch zombies_;
   runtime& runtime_;
   wire::spin_score score_;

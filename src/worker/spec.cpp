@@ -52,10 +52,10 @@ os::error malformed() {
 
 }  // namespace
 
-std::vector<std::byte> encode_spec(spec value) {
+std::vector<std::byte> encode_spec(const spec& value) {
   detail::encoder out{detail::encoder::flat{}};
   detail::output_archive archive{out};
-  archive(value);
+  archive(const_cast<spec&>(value));  // one function for both directions; this one reads
   const auto bytes = out.bytes();
   return {bytes.begin(), bytes.end()};
 }

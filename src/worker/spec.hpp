@@ -74,7 +74,7 @@ os::result<os::descriptor> write_spec(const spec&);
 os::result<spec> read_spec(const os::descriptor& file);
 
 // The bytes alone, for other ways to travel.
-std::vector<std::byte> encode_spec(spec);
+std::vector<std::byte> encode_spec(const spec&);
 os::result<spec> decode_spec(std::span<const std::byte> bytes);
 
 }  // namespace hardstop::worker

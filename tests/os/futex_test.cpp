@@ -1,11 +1,11 @@
 #include "os/futex.hpp"
 
-#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <thread>
 #include <vector>
 
@@ -96,7 +96,8 @@ class WaitAny : public testing::TestWithParam<std::size_t> {
  protected:
   std::vector<awaited_word> awaited() const {
     std::vector<awaited_word> words;
-    for (const futex_word& word : words_) {
+    words.reserve(all.size());
+    for (const futex_word& word : all) {
       words.push_back({.word = &word, .expected = 0, .scope = scope(words.size())});
     }
     return words;
@@ -106,19 +107,19 @@ class WaitAny : public testing::TestWithParam<std::size_t> {
     return index % 2 == 0 ? futex_scope::shared : futex_scope::process;
   }
 
-  std::vector<futex_word> words_ = std::vector<futex_word>(GetParam());
+  std::vector<futex_word> all = std::vector<futex_word>(GetParam());
 };
 
 TEST_P(WaitAny, IsWokenByEachOfThem) {
-  for (std::size_t i = 0; i < words_.size(); i += 1 + words_.size() / 8) {
+  for (std::size_t i = 0; i < all.size(); i += 1 + all.size() / 8) {
     const auto words = awaited();
     {
-      const persistent_waker waker{words_[i], scope(i)};
-      while (words_[i].load() == 0) {
+      const persistent_waker waker{all[i], scope(i)};
+      while (all[i].load() == 0) {
         EXPECT_EQ(wait_any(words, now() + 20s), wait_end::woken) << "word " << i;
       }
     }
-    words_[i] = 0;
+    all[i] = 0;
   }
 }
 
@@ -131,7 +132,7 @@ TEST_P(WaitAny, TimesOut) {
 }
 
 TEST_P(WaitAny, ReturnsAtOnceWhenOneHasChanged) {
-  words_.back() = 1;
+  all.back() = 1;
   EXPECT_EQ(wait_any(awaited()), wait_end::woken);
 }
 

@@ -5,7 +5,6 @@
 #include <array>
 #include <memory>
 #include <thread>
-#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -62,9 +61,9 @@ TEST(Module, AnOffsetOutsideTheCodeIsNotResolved) {
 }
 
 TEST(Module, IsLookedUpByManyThreads) {
-  std::vector<std::jthread> threads;
-  for (int i = 0; i < 8; ++i) {
-    threads.emplace_back([] {
+  std::array<std::jthread, 8> threads;
+  for (std::jthread& thread : threads) {
+    thread = std::jthread([] {
       for (int n = 0; n < 1000; ++n) {
         const auto place = locate(address_of(&some_function));
         ASSERT_TRUE(place);

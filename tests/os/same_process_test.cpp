@@ -1,11 +1,11 @@
 #include "os/same_process.hpp"
 
 #include <sched.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <thread>
 
 #include <gtest/gtest.h>

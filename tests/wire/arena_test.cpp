@@ -145,11 +145,11 @@ TEST(ArgumentArena, FreedRangesAreUsedAgainWarm) {
 
 TEST(ArgumentArena, WarmMemoryIsBounded) {
   auto arena = *argument_arena::create({.keep_warm = 4 * mib});
-  std::vector<arena_range> ranges;
-  for (int i = 0; i < 10; ++i)
-    ranges.push_back(*arena->allocate(mib));
+  std::array<arena_range, 10> ranges;
+  for (arena_range& range : ranges)
+    range = *arena->allocate(mib);
   EXPECT_GE(backing(arena->memory()), 10 * mib);
-  ranges.clear();
+  ranges = {};
   EXPECT_EQ(arena->used().kept_warm, 4 * mib);
   EXPECT_LE(backing(arena->memory()), 5 * mib);
 }
@@ -198,15 +198,15 @@ TEST(ArgumentArena, IsSilentInAForkedChild) {
 
 TEST(ArgumentArena, IsUsedByManyThreads) {
   auto arena = *argument_arena::create({.reserve = 256 * mib, .keep_warm = mib});
-  std::vector<std::jthread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&arena, i] {
-      std::mt19937_64 dice{static_cast<std::uint64_t>(i)};
+  std::array<std::jthread, 4> threads;
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    threads[i] = std::jthread([&arena, i] {
+      std::mt19937_64 dice{i};
       std::vector<arena_range> mine;
       for (int step = 0; step < 500; ++step) {
         auto range = arena->allocate(1 + dice() % (64 * page));
         ASSERT_TRUE(range);
-        std::memset(range->bytes().data(), i, range->bytes().size());
+        std::memset(range->bytes().data(), static_cast<int>(i), range->bytes().size());
         mine.push_back(std::move(*range));
         if (mine.size() > 10) {
           const arena_range& oldest = mine.front();
@@ -217,7 +217,8 @@ TEST(ArgumentArena, IsUsedByManyThreads) {
       }
     });
   }
-  threads.clear();
+  for (std::jthread& thread : threads)
+    thread.join();
   EXPECT_EQ(arena->used().in_use, 0U);
 }
 
@@ -276,6 +277,7 @@ TEST(Results, NoMoreAreAliveThanTheRingOfReleasesHolds) {
 TEST(Results, AWorkerAtTheLimitGoesOnWithTheFirstRelease) {
   results_pair arena;
   std::vector<result_range> ranges;
+  ranges.reserve(live_ranges);
   for (std::size_t i = 0; i < live_ranges; ++i) {
     ranges.push_back(*arena.client->adopt(*arena.worker.allocate(1, arena.lane.worker)));
   }
@@ -295,26 +297,27 @@ TEST(Results, AWorkerAtTheLimitGoesOnWithTheFirstRelease) {
 TEST(Results, ReleasesComeFromManyThreads) {
   results_pair arena;
   for (int round = 0; round < 20; ++round) {
-    std::vector<std::vector<result_range>> shares(4);
+    std::array<std::vector<result_range>, 4> shares;
     for (std::size_t i = 0; i < 400; ++i) {
       shares[i % 4].push_back(
           *arena.client->adopt(*arena.worker.allocate(page, arena.lane.worker)));
     }
-    std::vector<std::jthread> threads;
-    for (auto& share : shares)
-      threads.emplace_back([&share] { share.clear(); });
+    std::array<std::jthread, 4> threads;
+    for (std::size_t i = 0; i < threads.size(); ++i) {
+      threads[i] = std::jthread([&share = shares[i]] { share.clear(); });
+    }
   }
   EXPECT_LE(backing(arena.client->memory()), 450 * page) << "all rounds used the same ranges";
 }
 
 TEST(Results, TheClientBoundsWhatASleepingWorkerKeepsWarm) {
   results_pair arena{{.keep_warm = 4 * mib}};
-  std::vector<result_range> ranges;
-  for (int i = 0; i < 16; ++i) {
-    ranges.push_back(*arena.client->adopt(*arena.worker.allocate(mib, arena.lane.worker)));
+  std::array<result_range, 16> ranges;
+  for (result_range& range : ranges) {
+    range = std::move(*arena.client->adopt(*arena.worker.allocate(mib, arena.lane.worker)));
   }
   EXPECT_GE(backing(arena.client->memory()), 16 * mib);
-  ranges.clear();
+  ranges = {};
   EXPECT_LE(backing(arena.client->memory()), 5 * mib);
 }
 

@@ -1,11 +1,11 @@
 // G4: a worker may be killed at any instruction; what it left in its lane is a consistent prefix of
 // what it did.
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <random>
 #include <thread>

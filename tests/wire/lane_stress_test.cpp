@@ -157,47 +157,47 @@ class checking_client {
 class LaneStress : public testing::Test {
  protected:
   void SetUp() override {
-    worker_ = std::thread([this] { claimed_ = echo_worker{lane_.layout()}.run(); });
+    worker = std::thread([this] { claimed = echo_worker{lane.layout()}.run(); });
   }
 
   void stop_and_check() {
-    client_.finish();
-    worker_.join();
-    client_.read();
-    EXPECT_EQ(client_.ended() + client_.taken(), client_.put_so_far());
-    EXPECT_EQ(claimed_, client_.ended());
-    EXPECT_EQ(lane_.outstanding(), 0U);
-    RecordProperty("frames", std::to_string(client_.put_so_far()));
+    client.finish();
+    worker.join();
+    client.read();
+    EXPECT_EQ(client.ended() + client.taken(), client.put_so_far());
+    EXPECT_EQ(claimed, client.ended());
+    EXPECT_EQ(lane.outstanding(), 0U);
+    RecordProperty("frames", std::to_string(client.put_so_far()));
   }
 
   void TearDown() override {
-    if (worker_.joinable()) worker_.detach();  // a test has failed; the process ends soon
+    if (worker.joinable()) worker.detach();  // a test has failed; the process ends soon
   }
 
-  client_lane lane_ = make_client_lane();
-  checking_client client_{lane_};
-  std::thread worker_;
-  std::uint64_t claimed_ = 0;
+  client_lane lane = make_client_lane();
+  checking_client client{lane};
+  std::thread worker;
+  std::uint64_t claimed = 0;
 };
 
 TEST_F(LaneStress, DeepAndRevoked) {
   const auto end = os::now() + test_time;
   while (os::now() < end && !HasFatalFailure()) {
-    client_.put(1 + client_.dice()() % lane_slots);
-    client_.take_some_back();
-    client_.read();
+    client.put(1 + client.dice()() % lane_slots);
+    client.take_some_back();
+    client.read();
   }
   stop_and_check();
-  EXPECT_GT(client_.taken(), 0U);
+  EXPECT_GT(client.taken(), 0U);
 }
 
 // Both sides sleep every time: the wake-up protocol and nothing else.
 TEST_F(LaneStress, NoWakeUpIsLost) {
   const auto end = os::now() + test_time;
   while (os::now() < end && !HasFatalFailure()) {
-    client_.put(1);
-    client_.sleep_until_news();
-    client_.read();
+    client.put(1);
+    client.sleep_until_news();
+    client.read();
   }
   stop_and_check();
 }
@@ -206,9 +206,9 @@ TEST_F(LaneStress, NoWakeUpIsLost) {
 TEST_F(LaneStress, AFullRingOfReportsIsWaitedFor) {
   const auto end = os::now() + test_time;
   while (os::now() < end && !HasFatalFailure()) {
-    client_.put(lane_slots);
-    client_.sleep_until_news();
-    client_.read();
+    client.put(lane_slots);
+    client.sleep_until_news();
+    client.read();
   }
   stop_and_check();
 }
@@ -216,15 +216,15 @@ TEST_F(LaneStress, AFullRingOfReportsIsWaitedFor) {
 TEST_F(LaneStress, RevokedFramesNeverClogTheLane) {
   const auto end = os::now() + test_time;
   while (os::now() < end && !HasFatalFailure()) {
-    client_.put(lane_slots);
+    client.put(lane_slots);
     for (int i = 0; i < 100; ++i)
-      client_.take_some_back();
-    const std::uint64_t before = client_.put_so_far();
-    client_.put(1);
-    while (client_.put_so_far() == before && !HasFatalFailure()) {
-      client_.sleep_until_news();
-      client_.read();
-      client_.put(1);
+      client.take_some_back();
+    const std::uint64_t before = client.put_so_far();
+    client.put(1);
+    while (client.put_so_far() == before && !HasFatalFailure()) {
+      client.sleep_until_news();
+      client.read();
+      client.put(1);
     }
   }
   stop_and_check();

@@ -20,16 +20,16 @@ namespace {
 class WildWorker : public testing::Test {
  protected:
   void SetUp() override {
-    lane_.introduce();
-    running_ = *lane_.client.put({.ticket = ticket_of(1), .stamp = claim_stamp::on});
-    waiting_ = *lane_.client.put({.ticket = ticket_of(2)});
-    ASSERT_EQ(lane_.worker.claim().ticket, ticket_of(1));
+    lane.introduce();
+    running = *lane.client.put({.ticket = ticket_of(1), .stamp = claim_stamp::on});
+    waiting = *lane.client.put({.ticket = ticket_of(2)});
+    ASSERT_EQ(lane.worker.claim().ticket, ticket_of(1));
   }
 
-  worker_half& memory() { return lane_.client.layout().worker; }
+  worker_half& memory() const { return lane.client.layout().worker; }
 
   // The header of the report that is published next.
-  report_header& header() {
+  report_header& header() const {
     return *reinterpret_cast<report_header*>(memory().reports.data() +
                                              memory().report_tail % report_ring_bytes);
   }
@@ -38,63 +38,63 @@ class WildWorker : public testing::Test {
   void expect_corrupt(const outgoing_report& honest,
                       const std::function<void(report_header&)>& scribble) {
     report_header& where = header();
-    ASSERT_TRUE(lane_.worker.report(honest));
+    ASSERT_TRUE(lane.worker.report(honest));
     scribble(where);
     expect_corrupt();
   }
 
   void expect_corrupt() {
-    const lane_report report = lane_.client.read();
+    const lane_report report = lane.client.read();
     EXPECT_EQ(report.status, read_status::corrupt);
     ASSERT_NE(report.reason, nullptr);
     EXPECT_NE(std::string{report.reason}, "");
-    EXPECT_EQ(lane_.client.read().status, read_status::corrupt) << "for ever";
+    EXPECT_EQ(lane.client.read().status, read_status::corrupt) << "for ever";
     // What was never claimed can still be taken back.
-    EXPECT_EQ(lane_.client.take_back(waiting_, ticket_of(2)), take_back_answer::taken);
+    EXPECT_EQ(lane.client.take_back(waiting, ticket_of(2)), take_back_answer::taken);
   }
 
-  lane_pair lane_;
-  slot_index running_ = 0;
-  slot_index waiting_ = 0;
-  const outgoing_report value_{.kind = report_kind::value, .ticket = ticket_of(1)};
+  lane_pair lane;
+  slot_index running = 0;
+  slot_index waiting = 0;
+  const outgoing_report value{.kind = report_kind::value, .ticket = ticket_of(1)};
 };
 
 TEST_F(WildWorker, ReportsAnUnknownKind) {
-  expect_corrupt(value_, [](report_header& header) { header.kind = 0; });
+  expect_corrupt(value, [](report_header& header) { header.kind = 0; });
 }
 
 TEST_F(WildWorker, ReportsAKindOfTheFuture) {
-  expect_corrupt(value_, [](report_header& header) { header.kind = 100; });
+  expect_corrupt(value, [](report_header& header) { header.kind = 100; });
 }
 
 TEST_F(WildWorker, ReportsUnknownFlags) {
-  expect_corrupt(value_, [](report_header& header) { header.flags = 0x80; });
+  expect_corrupt(value, [](report_header& header) { header.flags = 0x80; });
 }
 
 TEST_F(WildWorker, ReportsALengthBeyondTheRing) {
-  expect_corrupt(value_, [](report_header& header) {
+  expect_corrupt(value, [](report_header& header) {
     header.payload_length = 1U << 30;
     header.total = (1U << 30) + 32;
   });
 }
 
 TEST_F(WildWorker, ReportsALengthBeyondItsTail) {
-  expect_corrupt(value_, [](report_header& header) {
+  expect_corrupt(value, [](report_header& header) {
     header.payload_length = 4096;
     header.total = 4096 + 32;
   });
 }
 
 TEST_F(WildWorker, ReportsALengthOfNothing) {
-  expect_corrupt(value_, [](report_header& header) { header.total = 0; });
+  expect_corrupt(value, [](report_header& header) { header.total = 0; });
 }
 
 TEST_F(WildWorker, ReportsMoreRangesThanThereCanBe) {
-  expect_corrupt(value_, [](report_header& header) { header.range_count = ~0U; });
+  expect_corrupt(value, [](report_header& header) { header.range_count = ~0U; });
 }
 
 TEST_F(WildWorker, ReportsALargePayloadInNoRange) {
-  expect_corrupt(value_, [](report_header& header) { header.flags = report_large_payload; });
+  expect_corrupt(value, [](report_header& header) { header.flags = report_large_payload; });
 }
 
 TEST_F(WildWorker, EndsAnotherAttempt) {
@@ -106,17 +106,17 @@ TEST_F(WildWorker, EndsAnAttemptThatWasNeverThere) {
 }
 
 TEST_F(WildWorker, EndsAnAttemptTwice) {
-  ASSERT_TRUE(lane_.worker.report(value_));
-  ASSERT_EQ(lane_.client.read().ticket, ticket_of(1));
-  lane_.client.release();
-  expect_corrupt(value_, [](report_header&) {});
+  ASSERT_TRUE(lane.worker.report(value));
+  ASSERT_EQ(lane.client.read().ticket, ticket_of(1));
+  lane.client.release();
+  expect_corrupt(value, [](report_header&) {});
 }
 
 TEST_F(WildWorker, EndsAnAttemptThatWasTakenBack) {
   // It had claimed it, then wrote "queued" over its claim.
-  memory().states[running_] = state_word(ticket_of(1), frame_state::queued);
-  ASSERT_EQ(lane_.client.take_back(running_, ticket_of(1)), take_back_answer::taken);
-  expect_corrupt(value_, [](report_header&) {});
+  memory().states[running] = state_word(ticket_of(1), frame_state::queued);
+  ASSERT_EQ(lane.client.take_back(running, ticket_of(1)), take_back_answer::taken);
+  expect_corrupt(value, [](report_header&) {});
 }
 
 TEST_F(WildWorker, StartsTwice) {
@@ -175,18 +175,18 @@ TEST_F(WildWorker, ScribblesOverStatesAndStamps) {
   for (auto& stamp : memory().stamps)
     stamp = -1;
   // Whatever is not "queued" counts as claimed, and stays so.
-  EXPECT_EQ(lane_.client.take_back(waiting_, ticket_of(2)), take_back_answer::already_claimed);
-  EXPECT_TRUE(lane_.client.claimed(waiting_, ticket_of(2)).claimed);
-  EXPECT_EQ(lane_.client.claimed(running_, ticket_of(1)).stamp, -1);
-  EXPECT_EQ(lane_.client.outstanding(), 2U);
+  EXPECT_EQ(lane.client.take_back(waiting, ticket_of(2)), take_back_answer::already_claimed);
+  EXPECT_TRUE(lane.client.claimed(waiting, ticket_of(2)).claimed);
+  EXPECT_EQ(lane.client.claimed(running, ticket_of(1)).stamp, -1);
+  EXPECT_EQ(lane.client.outstanding(), 2U);
 }
 
 // It would never end otherwise: a frame whose word was scribbled over is neither claimed nor taken
 // back.
 TEST_F(WildWorker, NoticesItselfThatAWaitingFrameWasScribbledOver) {
-  memory().states[waiting_] = 0;
-  ASSERT_TRUE(lane_.worker.report(value_));
-  EXPECT_EQ(lane_.worker.claim().status, claim_status::corrupt);
+  memory().states[waiting] = 0;
+  ASSERT_TRUE(lane.worker.report(value));
+  EXPECT_EQ(lane.worker.claim().status, claim_status::corrupt);
 }
 
 TEST_F(WildWorker, ScribblesOverBellsAndFlags) {
@@ -195,14 +195,14 @@ TEST_F(WildWorker, ScribblesOverBellsAndFlags) {
   memory().answers_taken = 12345;
   for (auto& bell : memory().client_bell)
     bell = ~0U;
-  EXPECT_EQ(lane_.client.signals().worker_cpu(), -77);
-  ASSERT_TRUE(lane_.client.put({.ticket = ticket_of(3)}));
-  if (lane_.client.ring_needed()) lane_.client.signals().ring();
-  (void)lane_.client.answer(1, 2, 3);
-  const os::awaited_word bell = lane_.client.signals().arm(listener::resident);
+  EXPECT_EQ(lane.client.signals().worker_cpu(), -77);
+  ASSERT_TRUE(lane.client.put({.ticket = ticket_of(3)}));
+  if (lane.client.ring_needed()) lane.client.signals().ring();
+  (void)lane.client.answer(1, 2, 3);
+  const os::awaited_word bell = lane.client.signals().arm(listener::resident);
   EXPECT_EQ(os::futex_wait(*bell.word, bell.expected, bell.scope, os::now()),
             os::wait_end::timed_out);
-  lane_.client.signals().disarm(listener::resident);
+  lane.client.signals().disarm(listener::resident);
 }
 
 // Any bytes at all, in any order of calls: bounded work, no fault, and no end for a frame that has

@@ -96,8 +96,8 @@ TEST(Birth, ALimitOfAddressSpaceIsTheJobsOwn) {
   constexpr std::uint64_t limit = std::uint64_t{1} << 30;
   const auto job = [](incoming_call& call) {
     const auto can_have = [](std::size_t size) {
-      void* const memory = std::malloc(size);
-      std::free(memory);
+      void* const memory = ::operator new(size, std::nothrow);
+      ::operator delete(memory);
       return memory != nullptr;
     };
     answer(call, can_have(limit / 2) ? "half " : "-");

@@ -1,11 +1,11 @@
 // One worker as a child of the test, with the client's end of its lane and arenas.
 #pragma once
 
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <functional>
 #include <memory>

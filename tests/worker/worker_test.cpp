@@ -69,13 +69,14 @@ TEST_F(Worker, RunsAFunctionAndReturnsWhatItWrote) {
 }
 
 TEST_F(Worker, RunsManyInOrder) {
-  std::vector<wire::ticket> tickets;
-  for (int i = 0; i < 200; ++i)
-    tickets.push_back(worker.put(&echo, std::to_string(i)));
-  for (int i = 0; i < 200; ++i) {
+  std::array<wire::ticket, 200> tickets{};
+  for (std::size_t i = 0; i < tickets.size(); ++i) {
+    tickets[i] = worker.put(&echo, std::to_string(i));
+  }
+  for (std::size_t i = 0; i < tickets.size(); ++i) {
     const auto end = worker.next();
     ASSERT_TRUE(end);
-    EXPECT_EQ(end->ticket, tickets[static_cast<std::size_t>(i)]);
+    EXPECT_EQ(end->ticket, tickets[i]);
     EXPECT_EQ(end->payload, std::to_string(i));
   }
 }
@@ -286,9 +287,9 @@ TEST_F(Worker, LeavesWhenAskedAndFlushesFirst) {
 }
 
 TEST_F(Worker, RunsWhatWasPutBeforeTheRequestToLeave) {
-  std::vector<wire::ticket> tickets;
-  for (int i = 0; i < 50; ++i)
-    tickets.push_back(worker.put(&nothing));
+  std::array<wire::ticket, 50> tickets{};
+  for (wire::ticket& ticket : tickets)
+    ticket = worker.put(&nothing);
   worker.lane.request_exit();
   worker.ring();
   for (const wire::ticket ticket : tickets)
@@ -394,14 +395,11 @@ TEST_F(Worker, EndsItselfWhenAJobScribblesOverItsLane) {
     std::FILE* const maps = std::fopen("/proc/self/maps", "r");
     std::array<char, 512> line{};
     while (std::fgets(line.data(), line.size(), maps) != nullptr) {
-      unsigned long begin = 0;
-      unsigned long end = 0;
-      std::array<char, 5> rights{};
-      if (std::sscanf(line.data(), "%lx-%lx %4s", &begin, &end, rights.data()) == 3 &&
-          std::strstr(line.data(), "hardstop-lane") != nullptr && rights[1] == 'w') {
-        std::memset(reinterpret_cast<void*>(begin), 0x55,
-                    sizeof(wire::worker_half::states) + sizeof(wire::worker_half::stamps));
-      }
+      const bool writable = std::strstr(line.data(), " rw-s ") != nullptr;
+      if (!writable || std::strstr(line.data(), "hardstop-lane") == nullptr) continue;
+      const auto begin = std::strtoull(line.data(), nullptr, 16);
+      std::memset(reinterpret_cast<void*>(begin), 0x55,  // NOLINT(performance-no-int-to-ptr)
+                  sizeof(wire::worker_half::states) + sizeof(wire::worker_half::stamps));
     }
   });
   worker.put(&nothing);
