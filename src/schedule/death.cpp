@@ -31,6 +31,7 @@ bool failed(const worker& who, worker_state before) {
 void scheduler::worker_gone(worker& who, const death& how, instant now) {
   assert(who.state != worker_state::gone);
   pool& p = *who.pool;
+  if (how.guardian_lost) guardian_lost(p, now);  // this may be the first that is heard of it
   const worker_state before = who.state;
   withdraw(who);
   who.state = worker_state::gone;

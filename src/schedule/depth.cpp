@@ -26,7 +26,8 @@ constexpr duration ceiling = microseconds(250);
 constexpr std::uint8_t probe_every = 8;
 constexpr duration probe_below = milliseconds(10);
 
-constexpr duration least_patience = milliseconds(1);
+// About a time slice: a worker that was not given the processor for a moment is not stalled.
+constexpr duration least_patience = milliseconds(4);
 
 }  // namespace
 

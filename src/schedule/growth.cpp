@@ -197,8 +197,7 @@ void scheduler::idle_due(pool& p, instant now) {
   }
 }
 
-// --- guardians
-// ---------------------------------------------------------------------------------------------------
+// Guardians.
 
 void scheduler::ensure_born(pool& p, instant now) {
   if (p.phase != guardian_phase::unborn || p.jobs.empty() || !may_start(p, now)) return;
@@ -250,8 +249,7 @@ void scheduler::guardian_gone(pool& p, instant now) {
   wind_down(p, now);
 }
 
-// --- giving up
-// ---------------------------------------------------------------------------------------------------
+// Giving up.
 
 void scheduler::count_failure(pool& p, std::string_view reason, instant now) {
   ++p.failures;

@@ -141,8 +141,7 @@ void scheduler::shelve(worker& who, instant now) {
   }
   if (who.lane_full && who.lane.empty() && !who.armed())
     timers_.arm(who, later(now, full_lane_retry));
-  const bool takes =
-      !who.lane_full && !spent(who) && !(who.stalled && !who.lane.empty());
+  const bool takes = !who.lane_full && !spent(who) && !(who.stalled && !who.lane.empty());
   const std::uint8_t shelf = shelves::shelf_for(who.lane.size());
   if (who.shelf == shelf && who.takes == takes) return;
   if (who.shelf != worker::no_shelf) (who.takes ? p.taking : p.resting).remove(who);

@@ -43,8 +43,7 @@ class scheduler {
   scheduler(const scheduler&) = delete;
   scheduler& operator=(const scheduler&) = delete;
 
-  // --- pools
-  // -----------------------------------------------------------------------------------------------------
+  // Pools.
 
   void open(pool&, const pool_policy&);
 
@@ -59,8 +58,7 @@ class scheduler {
 
   static pool_picture picture(const pool&);
 
-  // --- guardians
-  // -------------------------------------------------------------------------------------------------
+  // Guardians.
 
   void guardian_up(pool&, instant now);
   void birth_failed(pool&, std::string_view reason, instant now);
@@ -72,8 +70,7 @@ class scheduler {
   // goes without notice is taken as lost first.
   void guardian_gone(pool&, instant now);
 
-  // --- workers
-  // ---------------------------------------------------------------------------------------------------
+  // Workers.
 
   void worker_ready(worker&, instant now);
 
@@ -101,11 +98,10 @@ class scheduler {
 
   // The tree is confirmed gone, or death.unconfirmed_pid is set. The owner has read the lane to its
   // end before and handed in what was complete. While the worker is starting this is a failed
-  // start.
+  // start. With death.guardian_lost its guardian is taken as lost.
   void worker_gone(worker&, const death&, instant now);
 
-  // --- jobs
-  // ------------------------------------------------------------------------------------------------------
+  // Jobs.
 
   // The job's memory is the scheduler's to link until complete(). The first job of a pool brings
   // its guardian to life.
@@ -123,8 +119,7 @@ class scheduler {
   // The job's state as of now: a claim that is seen here is remembered.
   job_state observe(job&, instant now);
 
-  // --- time
-  // ------------------------------------------------------------------------------------------------------
+  // Time.
 
   void time_reached(instant now);
 

@@ -16,28 +16,28 @@ namespace {
 class Queue : public testing::Test {
  protected:
   job& make(int priority) {
-    jobs_.push_back(std::make_unique<job>());
-    job& fresh = *jobs_.back();
+    jobs.push_back(std::make_unique<job>());
+    job& fresh = *jobs.back();
     fresh.priority = priority;
-    fresh.order = jobs_.size();
-    queue_.admit(fresh);
+    fresh.order = jobs.size();
+    queue.admit(fresh);
     return fresh;
   }
 
   job& add(int priority) {
     job& fresh = make(priority);
-    queue_.push_back(fresh);
+    queue.push_back(fresh);
     return fresh;
   }
 
   job& take() {
-    job& next = *queue_.front();
-    queue_.remove(next);
+    job& next = *queue.front();
+    queue.remove(next);
     return next;
   }
 
-  std::vector<std::unique_ptr<job>> jobs_;
-  job_queue queue_;
+  std::vector<std::unique_ptr<job>> jobs;
+  job_queue queue;
 };
 
 TEST_F(Queue, IsFirstInFirstOutWithinOnePriority) {
@@ -45,8 +45,8 @@ TEST_F(Queue, IsFirstInFirstOutWithinOnePriority) {
   job& b = add(0);
   EXPECT_EQ(&take(), &a);
   EXPECT_EQ(&take(), &b);
-  EXPECT_TRUE(queue_.empty());
-  EXPECT_EQ(queue_.front(), nullptr);
+  EXPECT_TRUE(queue.empty());
+  EXPECT_EQ(queue.front(), nullptr);
 }
 
 TEST_F(Queue, GivesHigherPrioritiesFirst) {
@@ -54,7 +54,7 @@ TEST_F(Queue, GivesHigherPrioritiesFirst) {
   job& middle = add(0);
   job& high = add(7);
   job& middle_too = add(0);
-  EXPECT_EQ(queue_.levels_in_play(), 3U);
+  EXPECT_EQ(queue.levels_in_play(), 3U);
   EXPECT_EQ(&take(), &high);
   EXPECT_EQ(&take(), &middle);
   EXPECT_EQ(&take(), &middle_too);
@@ -68,9 +68,9 @@ TEST_F(Queue, TakesBackToTheOldPlace) {
   job& d = add(0);
   for (int count = 0; count < 3; ++count)
     take();
-  queue_.push_in_order(b);
-  queue_.push_in_order(c);
-  queue_.push_in_order(a);
+  queue.push_in_order(b);
+  queue.push_in_order(c);
+  queue.push_in_order(a);
   EXPECT_EQ(&take(), &a);
   EXPECT_EQ(&take(), &b);
   EXPECT_EQ(&take(), &c);
@@ -81,12 +81,12 @@ TEST_F(Queue, KnowsALevelAsLongAsAJobOfItIsOutstanding) {
   job& low = add(1);
   job& high = add(2);
   take();
-  EXPECT_EQ(queue_.levels_in_play(), 2U) << "the higher one runs";
-  queue_.release(high);
-  EXPECT_EQ(queue_.levels_in_play(), 1U);
+  EXPECT_EQ(queue.levels_in_play(), 2U) << "the higher one runs";
+  queue.release(high);
+  EXPECT_EQ(queue.levels_in_play(), 1U);
   take();
-  queue_.release(low);
-  EXPECT_EQ(queue_.outstanding(), 0U);
+  queue.release(low);
+  EXPECT_EQ(queue.outstanding(), 0U);
 }
 
 TEST_F(Queue, AgreesWithASort) {
@@ -105,7 +105,7 @@ TEST_F(Queue, AgreesWithASort) {
       case 2:
         if (waiting.empty()) break;
         std::sort(waiting.begin(), waiting.end(), before);
-        ASSERT_EQ(queue_.front(), waiting.front());
+        ASSERT_EQ(queue.front(), waiting.front());
         out.push_back(&take());
         waiting.erase(waiting.begin());
         break;
@@ -113,23 +113,23 @@ TEST_F(Queue, AgreesWithASort) {
         if (out.empty()) break;
         std::swap(out[chance() % out.size()], out.back());
         if (chance() % 2 == 0) {
-          queue_.push_in_order(*out.back());
+          queue.push_in_order(*out.back());
           waiting.push_back(out.back());
         } else {
-          queue_.release(*out.back());
+          queue.release(*out.back());
         }
         out.pop_back();
         break;
       default:  // cancelled
         if (waiting.empty()) break;
         std::swap(waiting[chance() % waiting.size()], waiting.back());
-        queue_.remove(*waiting.back());
-        queue_.release(*waiting.back());
+        queue.remove(*waiting.back());
+        queue.release(*waiting.back());
         waiting.pop_back();
         break;
     }
-    ASSERT_EQ(queue_.size(), waiting.size());
-    ASSERT_EQ(queue_.outstanding(), waiting.size() + out.size());
+    ASSERT_EQ(queue.size(), waiting.size());
+    ASSERT_EQ(queue.outstanding(), waiting.size() + out.size());
   }
 }
 
