@@ -35,7 +35,8 @@ job_handle submit_job(const pool_handle& pool, const job_options& options,
                       .default_name = name});
 }
 
-/// The value of a job that is done, or its error thrown. The result's memory is given back.
+/// The value of a job that is done, or its error thrown. The result's memory goes back with the last
+/// handle, which callers drop next.
 template <class Result>
 Result take_result(const job_handle& job) {
   if (job.kind() != outcome_kind::value) throw_job_error(job.outcome());
@@ -43,7 +44,6 @@ Result take_result(const job_handle& job) {
     decoder in(job.payload(), segment_source::of(job));
     Result result = read<Result>(in);
     if (in.remaining() != 0) throw_bad_length();
-    job.release_payload();
     return result;
   }
 }
