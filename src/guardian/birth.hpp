@@ -9,6 +9,11 @@
 //
 // Both live by the client's pidfd and by the control socket; whichever of client, guardian or
 // warden dies first, and however, the others see it and kill everything that is left.
+//
+// A job may stop them (SIGSTOP). A stopped guardian is resumed by its warden. A stopped warden is
+// resumed by the guardian with the next kill; and the engine must send it SIGCONT when it has lost
+// its guardian, or nobody would sweep. Out of reach: a job that stops both at once while its client
+// is being killed.
 #pragma once
 
 #include <sys/types.h>

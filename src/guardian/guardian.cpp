@@ -114,6 +114,8 @@ void guardian_process::live() {
 void guardian_process::prepare() {
   ::setsid();
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  // Should a job have stopped us when somebody kills the warden, who would otherwise resume us.
+  ::prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
   os::set_process_title("hardstop-guard", "hardstop: guardian");
   signals_ = open_signal_descriptor();
   if (!signals_) fail_birth(wire::birth_stage::fork, errno);
@@ -222,6 +224,8 @@ void guardian_process::handle(os::seqpacket::received& parcel, const wire::reque
     spawn(*order, parcel);
   } else if (const auto* const victim = std::get_if<wire::kill>(&message)) {
     workers_.stop(victim->worker);
+    // A job may have stopped the warden, and nobody tells a child of its parent's being stopped.
+    (void)start_.warden.send_signal(SIGCONT);
   } else if (const auto* const question = std::get_if<wire::ping>(&message)) {
     outbox_.post(wire::pong{question->number});
   } else if (std::holds_alternative<wire::dismiss>(message)) {

@@ -3,8 +3,8 @@
 //
 // One process per pool with one thread and one loop, the child of a warden. It sees spawn, kill and
 // exit, never a job. It ends, after killing everything, when its client, its warden or the control
-// socket goes, or when dismissed. It arms no parent-death signal: a killed warden must leave it
-// time to sweep.
+// socket goes, or when dismissed. It arms no deadly parent-death signal: a killed warden must leave
+// it time to sweep.
 #pragma once
 
 #include <string>

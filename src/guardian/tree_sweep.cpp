@@ -77,6 +77,15 @@ void kill_root(pid_t pid) {
   // In this order: it must not see its children die, and start new ones.
   ::kill(pid, SIGKILL);
   ::kill(-pid, SIGKILL);
+  // A worker adopts its tree's orphans, so those that left its group are mostly its children: let
+  // them die while it does. Whom this misses the sweep finds, one death later.
+  std::vector<pid_t> children;
+  (void)os::append_children(pid, children);
+  for (const pid_t child : children) {
+    if (::getpgid(child) == pid) continue;
+    const auto process = os::pidfd::open_child_of(child, pid);
+    if (process) (void)process->send_signal(SIGKILL);
+  }
 }
 
 void tree_sweep::begin() {

@@ -233,6 +233,26 @@ TEST(guardian, goes_on_when_a_job_has_stopped_it) {
   EXPECT_EQ(pool.kill_and_wait(worker).status.signal, SIGKILL);
 }
 
+TEST(guardian, is_resumed_with_its_warden_or_swept_up_by_it_G5) {
+  const marker mark;
+  for (const bool guardian_is_killed : {false, true}) {
+    test_pool pool;
+    // The worker's byte may come before the guardian's message, which then never comes.
+    test_worker worker;
+    pool.order("stops_warden_and_guardian", static_cast<wire::worker_id>(1), worker);
+    ASSERT_TRUE(worker.wait_ready());
+    if (guardian_is_killed) (void)pool.link().guardian.send_signal(SIGKILL);
+    (void)pool.link().warden.send_signal(SIGCONT);
+    if (guardian_is_killed) {
+      EXPECT_TRUE(pool.both_end());
+    } else {
+      EXPECT_EQ(pool.kill_and_wait(worker).status.signal, SIGKILL);
+      pool.dismiss();
+    }
+    EXPECT_THAT(mark.survivors(), IsEmpty());
+  }
+}
+
 TEST(guardian, leaves_no_descriptor_in_the_client_after_many_lives) {
   const auto count = [] { return open_files(::getpid()).size(); };
   { test_pool pool; }

@@ -97,7 +97,8 @@ void test_pool::order(const std::string& villain, wire::worker_id id, test_worke
   const os::descriptor lane{ends[1]};
   const auto results = memory_with("");
   const auto arguments = memory_with(villain);
-  send(wire::spawn{.worker = id}, {lane.get(), results.get(), arguments.get()});
+  send(wire::spawn{.worker = id, .memory_limit = memory_limit_},
+       {lane.get(), results.get(), arguments.get()});
 }
 
 test_worker test_pool::spawn_unready(const std::string& villain) {

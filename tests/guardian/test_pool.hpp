@@ -37,6 +37,9 @@ class villain_hooks final : public guardian::guardian_hooks {
 
 villain_hooks& hooks();
 
+// With this argument the test program, being set-uid, becomes root, says so by a byte, and stays.
+inline constexpr const char* become_root_argument = "--become-root";
+
 struct test_worker {
   wire::worker_id id{};
   pid_t pid = 0;
@@ -69,6 +72,9 @@ class test_pool {
   test_worker spawn(const std::string& villain);
   test_worker spawn_unready(const std::string& villain);
 
+  // For workers ordered from now on.
+  void set_memory_limit(std::uint64_t bytes) { memory_limit_ = bytes; }
+
   void kill(const test_worker& worker);
   // Waits for that worker's account.
   wire::gone gone(const test_worker& worker);
@@ -91,6 +97,7 @@ class test_pool {
  private:
   guardian::born link_;
   std::uint64_t next_id_ = 1;
+  std::uint64_t memory_limit_ = 0;
   std::map<std::uint64_t, wire::gone> accounts_;
   std::array<os::descriptor, os::seqpacket::max_descriptors> beside_;
 };

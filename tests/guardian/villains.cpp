@@ -20,6 +20,7 @@
 #include <new>
 
 #include "guardian/test_pool.hpp"
+#include "os/proc.hpp"
 
 namespace hardstop::test {
 namespace {
@@ -67,6 +68,15 @@ void ignores_signals(const worker_birth& birth) {
 void stops_itself(const worker_birth& birth) {
   say_ready(birth);
   ::raise(SIGSTOP);
+  stay();
+}
+
+void tree_of_4(const worker_birth& birth) {
+  if (::fork() == 0) {
+    if (::fork() == 0) stay();
+    stay();
+  }
+  if (::fork() == 0) stay_ready(birth);
   stay();
 }
 
@@ -275,6 +285,12 @@ void stops_the_guardian(const worker_birth& birth) {
   stay_ready(birth);
 }
 
+void stops_warden_and_guardian(const worker_birth& birth) {
+  ::kill(os::read_stat(birth.guardian_pid)->parent, SIGSTOP);
+  ::kill(birth.guardian_pid, SIGSTOP);
+  stay_ready(birth);
+}
+
 // Keeps background children of all kinds, and ends should it lose one of its own.
 void keeps_house(const worker_birth& birth) {
   for (int i = 0; i < 8; ++i) {
@@ -396,6 +412,7 @@ const std::map<std::string, villain_body>& killable() {
       {"stops_the_guardian", &stops_the_guardian},
       {"keeps_house", &keeps_house},
       {"has_a_pool", &has_a_pool},
+      {"tree_of_4", &tree_of_4},
       {"uses_memory", &uses_memory},
   };
   return table;
@@ -408,6 +425,7 @@ const std::map<std::string, villain_body>& others() {
       {"aborts", &aborts},
       {"flushes_and_exits", &flushes_and_exits},
       {"reads_kept_descriptor", &reads_kept_descriptor},
+      {"stops_warden_and_guardian", &stops_warden_and_guardian},
       {"tells_cpus", &tells_cpus},
       {"tells_environment", &tells_environment},
       {"tells_state", &tells_state},
