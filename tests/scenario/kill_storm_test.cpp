@@ -184,7 +184,7 @@ TEST(kill_storm, of_idle_workers_costs_nothing) {
     }
     killer.kill_all();
   }
-  EXPECT_GT(killer.kills(), 100U);
+  EXPECT_GE(killer.kills(), 50U);
   EXPECT_EQ(pool.stats().ended.value, pool.stats().submitted);
 }
 
