@@ -37,7 +37,9 @@ void lane_depth::measure(std::size_t jobs, duration elapsed, std::optional<durat
   elapsed = std::max(elapsed, duration::zero());
   worth_probing_ = elapsed < probe_below;
   const duration spent = busy ? std::clamp(*busy, duration::zero(), elapsed) : elapsed;
-  const duration sample = std::clamp(spent / static_cast<std::int64_t>(jobs), duration{1}, ceiling);
+  // A division is half of the cost of measuring, and most batches are of one.
+  const duration each = jobs == 1 ? spent : spent / static_cast<std::int64_t>(jobs);
+  const duration sample = std::clamp(each, duration{1}, ceiling);
   if (job_time_ == duration::zero()) {
     job_time_ = sample;
   } else if (!busy && jobs > 1 && left == lane_left::empty && sample > shallow_below) {

@@ -195,7 +195,8 @@ void scheduler::feed(worker& who, instant now) {
     }
   }
   shelve(who, now);
-  if (who.takes && who.lane.empty()) steal_for(who, now);
+  const bool something_to_steal = (p.taking.occupied_deep() | p.resting.occupied_deep()) != 0;
+  if (something_to_steal && who.takes && who.lane.empty()) steal_for(who, now);
 }
 
 // Gives what waits to whoever has room, in order.

@@ -1,6 +1,7 @@
 // A job's way in and out, and the timers.
 #include "schedule/scheduler.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace hardstop::schedule {
@@ -106,7 +107,7 @@ pool_picture scheduler::picture(const pool& p) {
   seen.queued = p.jobs.size();
   seen.starting = p.starting;
   seen.spares = p.spares.size();
-  seen.lane_depth = p.lanes.value();
+  seen.lane_depth = std::min(p.lanes.value(), p.policy.max_lane_depth);
   seen.job_time = p.lanes.job_time();
   for (const worker* who = p.workers.front(); who != nullptr; who = sibling_list::after(*who)) {
     seen.in_lanes += who->lane.size();
