@@ -37,7 +37,7 @@ schedule::lane_answer world::dispatch(schedule::worker& to, schedule::job& what)
   require(!who.recycled, "a worker that is to be replaced gets nothing more");
   require(who.lane.empty() || !who.lane.back()->seals_lane,
           "nothing is put behind a job that seals its lane");
-  require(!who.home->lost_told, "nothing is dispatched once the guardian is known to be lost");
+  require(!who.home->lost_heard, "nothing is dispatched once the guardian is known to be lost");
   require(what.ticket != ticket::none, "an attempt has a ticket");
   const std::uint64_t quota = who.home->policy.max_jobs_per_worker;
   require(quota == 0 || who.used < quota, "no worker gets more jobs than its quota");
@@ -134,6 +134,7 @@ schedule::worker& world::spawn(schedule::pool& in) {
   model_pool& home = real(in);
   require(home.phase == schedule::guardian_phase::up,
           "workers are asked of a living guardian only");
+  require(!home.lost_heard, "nobody is asked of a guardian that is known to be lost");
   auto fresh = std::make_unique<model_worker>();
   fresh->id = ++last_worker_;
   fresh->home = &home;
@@ -187,6 +188,7 @@ void world::birth(schedule::pool& in) {
   require(home.crew.empty(), "a guardian is born when nothing of the last one is left");
   home.life = guardian::birthing;
   home.lost_told = false;
+  home.lost_heard = false;
 }
 
 void world::dismiss(schedule::pool& in) {

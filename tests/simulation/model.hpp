@@ -155,7 +155,8 @@ enum class guardian : std::uint8_t { none, birthing, alive, dying, leaving };
 struct model_pool final : schedule::pool {
   int id = 0;
   guardian life = guardian::none;
-  bool lost_told = false;
+  bool lost_told = false;   // guardian_lost() was called
+  bool lost_heard = false;  // that, or a worker's death told of it
   bool shut_down_asked = false;
   bool pending_dropped = false;
   instant kill_at = schedule::never;

@@ -71,6 +71,7 @@ void world::deliver_death(model_worker& who) {
   how.signal = who.signal;
   how.exit_code = who.exit_code;
   how.guardian_lost = who.swept;
+  who.home->lost_heard |= who.swept;
   if (faults_ && dice_.chance(odds_.unconfirmed)) {
     how.unconfirmed_pid = who.id;
     for (const frame& at : who.lane_frames)
@@ -107,6 +108,7 @@ void world::deliver_guardian_news(model_pool& home) {
     case guardian::dying:
       if (!home.lost_told && dice_.chance(0.7)) {
         home.lost_told = true;
+        home.lost_heard = true;
         note("guardian lost", home.id);
         return tell("guardian_lost", [&] { scheduler_.guardian_lost(home, event_time()); });
       }
