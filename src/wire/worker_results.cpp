@@ -43,20 +43,22 @@ os::result<byte_range> worker_results::allocate(std::size_t length, worker_lane&
     collect(lane);
   }
   const auto grant = state_->free.take(rounded);
-  if (!grant.has_value()) return full;
-  const std::uint64_t offset = grant->place.offset;
-  state_->live.emplace(offset, rounded);
-  if (grant->pages == temperature::cold) {
-    if (auto done = state_->mapped.populate(offset, rounded); !done) {
-      give_back({.offset = offset, .length = length});
+  if (!grant) return full;
+  const auto [place, pages] = *grant;
+  state_->live.emplace(place.offset, rounded);
+  if (pages == temperature::cold) {
+    if (auto done = state_->mapped.populate(place.offset, rounded); !done) {
+      give_back(place);
       return done.error();
     }
   }
-  return byte_range{.offset = offset, .length = length};
+  return byte_range{.offset = place.offset, .length = length};
 }
 
 void worker_results::collect(worker_lane& lane) {
-  while (const auto page = lane.take_release()) {
+  for (;;) {
+    const auto page = lane.take_release();
+    if (!page) return;
     give_back({.offset = *page * os::page_size(), .length = 0});
   }
 }
