@@ -147,8 +147,9 @@ struct gone {
   // yet; the job's own share is at least the difference.
   std::uint64_t peak_memory = 0;
   std::uint64_t memory_at_birth = 0;
-  std::uint32_t processes_stopped =
-      0;  // killed by us (or by the job itself with SIGKILL), the worker included
+  // Seen to end by SIGKILL, whoever sent it, the worker included. A process whose own dying parent
+  // was quicker to reap it is not seen.
+  std::uint32_t processes_stopped = 0;
   std::int32_t oom_kills = -1;  // of its memory cgroup; -1: no such cgroup to ask
 
   struct {

