@@ -308,8 +308,8 @@ void world::end_all_pools() {
 void world::note(const char* what, std::int64_t who, std::int64_t which) {
   if (!tracing_) return;
   std::string line = std::to_string(now_.time_since_epoch().count()) + " " + what;
-  if (who >= 0) line += " " + std::to_string(who);
-  if (which >= 0) line += " " + std::to_string(which);
+  if (who >= 0) line.append(1, ' ').append(std::to_string(who));
+  if (which >= 0) line.append(1, ' ').append(std::to_string(which));
   trace_.push_back(std::move(line));
   if (trace_.size() > trace_lines) trace_.pop_front();
 }
