@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
+#include <vector>
 
 #include "cli/run/tree_walk.hpp"
 #include "os/pidfd.hpp"
@@ -24,28 +26,34 @@ bool is_in_group(const descendant& process, pid_t group) {
   return stat && stat->group == group && !stat->dead();
 }
 
+// Found first and then signalled: who loses its parent to the signal would not be found any more.
 void send_in_tree(int signal, pid_t command) {
   const auto command_stat = os::read_stat(command);
   const pid_t group = command_stat ? command_stat->group : 0;
+  std::vector<os::pidfd> meant;
   for (const auto& process : descendants_of(::getpid())) {
-    const auto handle = os::pidfd::open_child_of(process.pid, process.parent);
+    auto handle = os::pidfd::open_child_of(process.pid, process.parent);
     if (!handle) continue;
-    if (process.pid == command || is_in_group(process, group)) (void)handle->send_signal(signal);
+    if (process.pid == command || is_in_group(process, group)) meant.push_back(std::move(*handle));
   }
+  for (const auto& process : meant)
+    (void)process.send_signal(signal);
 }
 
 }  // namespace
 
 void command_group::send(int signal) const {
-  const auto deliver = [this](int which) {
-    if (where_ == placing::foreground) {
-      send_in_tree(which, command_);
-    } else {
-      ::kill(-command_, which);
-    }
-  };
-  deliver(signal);
-  if (wakes(signal)) deliver(SIGCONT);
+  if (where_ == placing::foreground) {
+    send_in_tree(signal, command_);
+  } else {
+    ::kill(-command_, signal);
+  }
+  if (wakes(signal)) send(SIGCONT);
+}
+
+void command_group::ask(int signal) const {
+  send(signal);
+  if (!wakes(signal)) send(SIGCONT);
 }
 
 bool command_group::empty() const {

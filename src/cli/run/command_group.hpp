@@ -16,9 +16,12 @@ class command_group {
 
   command_group(pid_t command, placing where) : command_{command}, where_{where} {}
 
-  // To everybody in the group. A stopped process learns of nothing: what asks it to end or to do
-  // something about a hang-up wakes it, too.
+  // To everybody in the group. A stopped process learns of nothing: what usually ends a program
+  // wakes it, too.
   void send(int signal) const;
+  // The same, and wakes them whatever the signal: nobody escapes being asked by having been
+  // stopped.
+  void ask(int signal) const;
 
   // Whether nobody of the tree is left in the group. May be called after the command was reaped.
   [[nodiscard]] bool empty() const;

@@ -36,9 +36,9 @@ enum class stop_cause : std::uint8_t {
 class run_course {
  public:
   struct rules {
-    std::optional<os::duration> timeout;
+    std::optional<os::duration> timeout{};
     os::duration grace = default_grace;
-    std::optional<os::duration> grace_after_term;  // a SIGTERM passed on is an ask with a limit
+    std::optional<os::duration> grace_after_term{};  // a SIGTERM passed on is an ask with a limit
     int ask_with = SIGTERM;
     leftovers rest = leftovers::kill;
     os::duration sweep_limit = std::chrono::seconds{5};  // what is left then is not confirmed

@@ -43,7 +43,7 @@ struct command_setup {
   const sigset_t& mask;
   const os::descriptor& cgroup_processes;
   const os::descriptor& failure;
-  placing where;
+  pid_t group;  // to be in; 0: one of its own
 };
 
 // In the child. Whatever a signal could do to it is still blocked.
@@ -51,7 +51,7 @@ struct command_setup {
   // Should supervisor and front be killed at one stroke, this is all that is left to stop it.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (::getppid() != setup.supervisor) ::_exit(exit_own_failure);
-  if (setup.where == placing::own_group) ::setpgid(0, 0);
+  ::setpgid(0, setup.group);
   if (setup.cgroup_processes && ::write(setup.cgroup_processes.get(), "0", 1) < 0) {
     give_up(setup.failure, launch_stage::cgroup);
   }
@@ -73,19 +73,21 @@ os::result<launched_command> launch(const run_plan& plan, const sigset_t& mask,
   os::descriptor told{ends[0]};
   const os::descriptor tell{ends[1]};
   const auto argv = as_argv(plan.command);
+  // Our parent's; we have left it.
+  const pid_t group = plan.where == placing::foreground ? ::getpgid(::getppid()) : 0;
   const command_setup setup{.supervisor = ::getpid(),
                             .argv = argv.data(),
                             .mask = mask,
                             .cgroup_processes = cgroup_processes,
                             .failure = tell,
-                            .where = plan.where};
+                            .group = group};
   // One thread, every signal blocked.
   const pid_t pid = ::fork();
   if (pid < 0) return os::last_error("forking");
   if (pid == 0) become_command(setup);
   // On both sides: whoever comes first, a signal to the group reaches it. Refused once it was
   // executed, when it has done so itself.
-  if (plan.where == placing::own_group) ::setpgid(pid, pid);
+  ::setpgid(pid, group);
   return launched_command{.pid = pid, .failure = std::move(told)};
 }
 

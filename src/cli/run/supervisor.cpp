@@ -42,7 +42,6 @@ class supervisor {
  private:
   void prepare();
   void start_command();
-  void pass_time();
 
   void wait();
   [[nodiscard]] std::vector<int> take_signals() const;
@@ -51,7 +50,6 @@ class supervisor {
   void note_end();
   void watch_memory();
   void advance();
-  void send(int signal);
 
   [[nodiscard]] os::time_point next_wake() const;
   [[noreturn]] void fail(std::string message);
@@ -89,7 +87,7 @@ void supervisor::live() {
     for (const int signal : signals)
       act_on(signal);
     watch_memory();
-    send(course_->time_is(os::now()));
+    if (const int ask = course_->time_is(os::now()); ask != 0) group_.ask(ask);
     advance();
   }
   finish();
@@ -165,7 +163,8 @@ void supervisor::act_on(int signal) {
   if (signal == SIGCHLD) {
     note_stop();
   } else {
-    send(course_->signalled(signal, os::now()));
+    const int passed_on = course_->signalled(signal, os::now());
+    if (passed_on != 0) group_.send(passed_on);
   }
 }
 
@@ -196,10 +195,6 @@ void supervisor::note_end() {
 void supervisor::watch_memory() {
   if (!memory_ || course_->phase() == run_phase::sweeping || os::now() < memory_->next()) return;
   if (memory_->exceeded()) course_->memory_exceeded(os::now());
-}
-
-void supervisor::send(int signal) {
-  if (signal != 0) group_.send(signal);
 }
 
 void supervisor::advance() {
