@@ -1,14 +1,18 @@
 // Jobs as Asio operations. Built twice: with standalone Asio and with Boost.Asio.
 #ifdef HARDSTOP_USE_BOOST_ASIO
 #include <boost/asio.hpp>
+#ifdef BOOST_ASIO_HAS_CO_AWAIT
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#define HARDSTOP_TEST_CO_AWAIT
+#endif
 namespace net = boost::asio;
-using error_code = boost::system::error_code;
 #else
 #include <asio.hpp>
+#ifdef ASIO_HAS_CO_AWAIT
 #include <asio/experimental/awaitable_operators.hpp>
+#define HARDSTOP_TEST_CO_AWAIT
+#endif
 namespace net = asio;
-using error_code = std::error_code;
 #endif
 #if defined(HARDSTOP_USE_BOOST_ASIO) || ASIO_VERSION >= 102400
 #define HARDSTOP_TEST_DEFERRED net::deferred
@@ -39,7 +43,11 @@ using error_code = std::error_code;
 #include <hardstop/integration/asio.hpp>
 #include <hardstop/pool.hpp>
 
-using namespace hardstop::test;
+using hardstop::test::do_nothing;
+using hardstop::test::hang;
+using hardstop::test::square;
+using hardstop::test::throw_if_odd;
+using hardstop::test::until_asked;
 using namespace std::chrono_literals;
 
 namespace {
@@ -106,7 +114,7 @@ class started_pipe {
   std::array<int, 2> ends_{};
 };
 
-int until_asked_once_begun(std::stop_token token, int told) {
+int until_asked_once_begun(const std::stop_token& token, int told) {
   if (::write(told, "!", 1) != 1) return -1;
   return until_asked(token);
 }
@@ -124,11 +132,11 @@ bool is_cancelled(const std::exception_ptr& error) {
 
 TEST_F(asio_test, callbacks) {
   std::optional<int> value;
-  hardstop::async_submit<&square>(pool, 7,
-                                  net::bind_executor(io, [&](std::exception_ptr error, int result) {
-                                    EXPECT_EQ(error, nullptr);
-                                    value = result;
-                                  }));
+  hardstop::async_submit<&square>(
+      pool, 7, net::bind_executor(io, [&](const std::exception_ptr& error, int result) {
+        EXPECT_EQ(error, nullptr);
+        value = result;
+      }));
   EXPECT_FALSE(value) << "never before async_submit returns";
   io.run();
   EXPECT_EQ(value, 49);
@@ -136,21 +144,23 @@ TEST_F(asio_test, callbacks) {
 
 TEST_F(asio_test, callbacks_of_jobs_without_result_and_with_errors) {
   int calls = 0;
-  hardstop::async_submit<&do_nothing>(pool, net::bind_executor(io, [&](std::exception_ptr error) {
+  hardstop::async_submit<&do_nothing>(pool,
+                                      net::bind_executor(io, [&](const std::exception_ptr& error) {
                                         EXPECT_EQ(error, nullptr);
                                         ++calls;
                                       }));
   hardstop::async_submit<&throw_if_odd>(
-      pool, {.name = "odd"}, 3, net::bind_executor(io, [&](std::exception_ptr error, int result) {
+      pool, {.name = "odd"}, 3,
+      net::bind_executor(io, [&](const std::exception_ptr& error, int result) {
         EXPECT_THROW(std::rethrow_exception(error), hardstop::job_exception);
         EXPECT_EQ(result, 0);
         ++calls;
       }));
-  hardstop::async_submit<&first_of>(pool, {4, 5},
-                                    net::bind_executor(io, [&](std::exception_ptr, int result) {
-                                      EXPECT_EQ(result, 4);
-                                      ++calls;
-                                    }));
+  hardstop::async_submit<&first_of>(
+      pool, {4, 5}, net::bind_executor(io, [&](const std::exception_ptr&, int result) {
+        EXPECT_EQ(result, 4);
+        ++calls;
+      }));
   io.run();
   EXPECT_EQ(calls, 3);
 }
@@ -158,7 +168,7 @@ TEST_F(asio_test, callbacks_of_jobs_without_result_and_with_errors) {
 TEST_F(asio_test, errors_of_submit_come_through_the_handler) {
   bool called = false;
   hardstop::async_submit<&do_nothing>(
-      pool, {.timeout = -1s}, net::bind_executor(io, [&](std::exception_ptr error) {
+      pool, {.timeout = -1s}, net::bind_executor(io, [&](const std::exception_ptr& error) {
         EXPECT_THROW(std::rethrow_exception(error), hardstop::bad_options);
         called = true;
       }));
@@ -182,7 +192,7 @@ TEST_F(asio_test, deferred_operations_start_when_they_are_called) {
   EXPECT_EQ(pool.stats().submitted, 0U);
   std::optional<int> value;
   std::move(operation)(
-      net::bind_executor(io, [&](std::exception_ptr, int result) { value = result; }));
+      net::bind_executor(io, [&](const std::exception_ptr&, int result) { value = result; }));
   io.run();
   EXPECT_EQ(value, 16);
 }
@@ -190,7 +200,8 @@ TEST_F(asio_test, deferred_operations_start_when_they_are_called) {
 TEST_F(asio_test, handlers_run_in_their_executor) {
   auto strand = net::make_strand(io);
   bool within = false;
-  hardstop::async_submit<&do_nothing>(pool, net::bind_executor(strand, [&](std::exception_ptr) {
+  hardstop::async_submit<&do_nothing>(pool,
+                                      net::bind_executor(strand, [&](const std::exception_ptr&) {
                                         within = strand.running_in_this_thread();
                                       }));
   io.run();
@@ -206,7 +217,7 @@ TEST_F(asio_test, memory_comes_from_the_handlers_allocator_and_is_free_when_it_i
 
     [[nodiscard]] executor_type get_executor() const noexcept { return executor; }
 
-    void operator()(std::exception_ptr, int) const { *live_at_call = *live; }
+    void operator()(const std::exception_ptr&, int) const { *live_at_call = *live; }
 
     executor_type executor;
     int* live;
@@ -229,7 +240,7 @@ TEST_F(asio_test, terminal_cancellation_kills) {
   hardstop::async_submit<&until_asked_once_begun>(
       pool, {.grace = 1h}, started.write_end(),
       net::bind_cancellation_slot(signal.slot(),
-                                  net::bind_executor(io, [&](std::exception_ptr error, int) {
+                                  net::bind_executor(io, [&](const std::exception_ptr& error, int) {
                                     cancelled = is_cancelled(error);
                                   })));
   started.wait();
@@ -246,7 +257,7 @@ TEST_F(asio_test, partial_cancellation_asks_first) {
       pool, {.grace = 1h}, started.write_end(),
       net::bind_cancellation_slot(
           signal.slot(),
-          net::bind_executor(io, [&](std::exception_ptr, int result) { value = result; })));
+          net::bind_executor(io, [&](const std::exception_ptr&, int result) { value = result; })));
   while (pool.stats().running == 0)
     std::this_thread::sleep_for(1ms);
   signal.emit(net::cancellation_type::partial);
@@ -261,7 +272,7 @@ TEST_F(asio_test, cancellation_after_the_end_does_nothing) {
       pool, 5,
       net::bind_cancellation_slot(
           signal.slot(),
-          net::bind_executor(io, [&](std::exception_ptr, int result) { value = result; })));
+          net::bind_executor(io, [&](const std::exception_ptr&, int result) { value = result; })));
   io.run();
   signal.emit(net::cancellation_type::terminal);
   EXPECT_EQ(value, 25);
@@ -275,23 +286,26 @@ TEST_F(asio_test, a_context_that_goes_away_takes_its_handlers_along) {
     net::io_context short_lived;
     hardstop::async_submit<&square>(
         pool, {.priority = -1}, 3,
-        net::bind_executor(short_lived, [kept = std::move(witness)](std::exception_ptr, int) {
-          ADD_FAILURE() << "called after its context was gone";
-        }));
+        net::bind_executor(short_lived,
+                           [kept = std::move(witness)](const std::exception_ptr&, int) {
+                             ADD_FAILURE() << "called after its context was gone";
+                           }));
   }
   EXPECT_TRUE(seen.expired());
   pool.shutdown();
   EXPECT_EQ(pool.stats().ended.value, 1U);
 }
 
-#if defined(HARDSTOP_USE_BOOST_ASIO) ? defined(BOOST_ASIO_HAS_CO_AWAIT) : defined(ASIO_HAS_CO_AWAIT)
+#ifdef HARDSTOP_TEST_CO_AWAIT
+
+using hardstop::test::hang_and_return_int;
 
 namespace {
 
 template <class Body>
 void run_coroutine(net::io_context& io, Body body) {
   std::exception_ptr failure;
-  net::co_spawn(io, body(), [&](std::exception_ptr error) { failure = error; });
+  net::co_spawn(io, body(), [&](const std::exception_ptr& error) { failure = error; });
   io.run();
   if (failure) std::rethrow_exception(failure);
 }

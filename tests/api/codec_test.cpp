@@ -31,7 +31,6 @@
 #include <hardstop/codec.hpp>
 #include <hardstop/errors.hpp>
 
-using hardstop::test::message;
 using hardstop::test::sent;
 using namespace std::chrono_literals;
 

@@ -17,7 +17,12 @@
 #include <hardstop/integration/coroutine.hpp>
 #include <hardstop/pool.hpp>
 
-using namespace hardstop::test;
+using hardstop::test::do_nothing;
+using hardstop::test::hang;
+using hardstop::test::is_gone;
+using hardstop::test::square;
+using hardstop::test::throw_if_odd;
+using hardstop::test::wait_until_running;
 using namespace std::chrono_literals;
 
 namespace {

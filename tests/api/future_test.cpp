@@ -16,7 +16,15 @@
 #include "api/jobs.hpp"
 #include <hardstop/pool.hpp>
 
-using namespace hardstop::test;
+using hardstop::test::crash;
+using hardstop::test::do_nothing;
+using hardstop::test::hang;
+using hardstop::test::is_gone;
+using hardstop::test::square;
+using hardstop::test::throw_if_odd;
+using hardstop::test::until_asked;
+using hardstop::test::wait_until_running;
+using hardstop::test::worker_pid;
 using namespace std::chrono_literals;
 using hardstop::cancel_answer;
 using hardstop::cancel_mode;

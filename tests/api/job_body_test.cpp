@@ -63,7 +63,7 @@ std::unique_ptr<int> doubled(std::unique_ptr<int> value) {
   return value;
 }
 
-bool asked_to_stop(std::stop_token token, int /*unused*/) {
+bool asked_to_stop(const std::stop_token& token, int /*unused*/) {
   return token.stop_requested();
 }
 

@@ -13,7 +13,6 @@
 #include <hardstop/outcome.hpp>
 
 using hardstop::outcome;
-using hardstop::outcome_kind;
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 

@@ -8,18 +8,24 @@
 #include <utility>
 #include <vector>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "api/jobs.hpp"
 #include <hardstop/pool.hpp>
 
-using namespace hardstop::test;
+using hardstop::test::do_nothing;
+using hardstop::test::hang;
+using hardstop::test::hang_and_return_int;
+using hardstop::test::is_gone;
+using hardstop::test::square;
+using hardstop::test::throw_if_odd;
+using hardstop::test::wait_until_running;
 using namespace std::chrono_literals;
-using testing::HasSubstr;
 
 namespace {
 
+// By value, as in the manual's example.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 double integrate(std::vector<double> samples, int depth) {
   double sum = 0;
   for (const double sample : samples)

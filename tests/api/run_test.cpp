@@ -10,7 +10,12 @@
 #include "api/jobs.hpp"
 #include <hardstop/run.hpp>
 
-using namespace hardstop::test;
+using hardstop::test::do_nothing;
+using hardstop::test::hang;
+using hardstop::test::is_gone;
+using hardstop::test::square;
+using hardstop::test::throw_if_odd;
+using hardstop::test::until_asked;
 using namespace std::chrono_literals;
 
 TEST(run, values_and_exceptions) {
@@ -24,7 +29,7 @@ TEST(run, values_and_exceptions) {
 
 TEST(run, request_stop_of_a_jthread_stops_the_work) {
   std::promise<bool> cancelled;
-  std::jthread thread([&](std::stop_token token) {
+  std::jthread thread([&](const std::stop_token& token) {
     try {
       hardstop::run<&hang>({.stop = token});
     } catch (const hardstop::job_cancelled& stopped) {

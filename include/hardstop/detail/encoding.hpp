@@ -48,7 +48,8 @@ class encoder {
  public:
   static constexpr std::size_t inline_capacity = 256;
 
-  encoder() noexcept {}  // NOLINT(*-member-init): small_ is written before it is read
+  // Not defaulted: that would let `encoder{}` clear small_, which is written before it is read.
+  encoder() noexcept {}  // NOLINT(*-member-init,modernize-use-equals-default)
 
   explicit encoder(segment_sink sink) noexcept : sink_(sink) {}  // NOLINT(*-member-init)
 

@@ -35,8 +35,8 @@ job_handle submit_job(const pool_handle& pool, const job_options& options,
                       .default_name = name});
 }
 
-/// The value of a job that is done, or its error thrown. The result's memory goes back with the last
-/// handle, which callers drop next.
+/// The value of a job that is done, or its error thrown. The result's memory goes back with the
+/// last handle, which callers drop next.
 template <class Result>
 Result take_result(const job_handle& job) {
   if (job.kind() != outcome_kind::value) throw_job_error(job.outcome());

@@ -224,7 +224,9 @@ T read_array(decoder& in) {
     const auto bytes = read_elements<element>(in);
     T value;
     if (bytes.size() != value.size() * sizeof(element)) throw_bad_length();
-    if (!bytes.empty()) std::memcpy(value.data(), bytes.data(), bytes.size());
+    if constexpr (std::tuple_size_v<T> > 0) {
+      std::memcpy(value.data(), bytes.data(), bytes.size());
+    }
     return value;
   } else if constexpr (std::default_initializable<element>) {
     T value;
