@@ -111,7 +111,10 @@ void engine::kill(schedule::worker& at) {
 
 void engine::retire(schedule::worker& at) {
   worker& leaving = ours(at);
-  leaving.leaving = true;
+  leaving.exit_asked = true;
+  pool& home = ours(*at.pool);
+  const std::uint64_t quota = home.options.max_jobs_per_worker;
+  if (at.leaving || (quota != 0 && at.used >= quota)) ++home.numbers.recycled;
   if (!leaving.channel) return;  // its memory is being made; see spawn_wanted()
   leaving.channel->request_exit();
   touch(leaving);

@@ -72,6 +72,36 @@ in_worker::spec spec_of(const pool& home) {
   return spec;
 }
 
+worker_memory make_memory(const pool_options& options) {
+  worker_memory made;
+  auto lane = wire::client_lane::create();
+  if (!lane) {
+    made.failure = lane.error().message();
+    return made;
+  }
+  auto results = wire::client_results::create(lane->signals(), arena_choice(options));
+  if (!results) {
+    made.failure = results.error().message();
+    return made;
+  }
+  made.lane = std::make_unique<wire::client_lane>(std::move(*lane));
+  made.results = std::move(*results);
+  const worker_environment& environment = options.environment;
+  if (environment.standard_output != stdio::capture &&
+      environment.standard_error != stdio::capture) {
+    return made;
+  }
+  auto output = in_worker::make_capture_file("hardstop-stdout");
+  auto errors = in_worker::make_capture_file("hardstop-stderr");
+  if (output && errors) {
+    made.captured.output = std::move(*output);
+    made.captured.error = std::move(*errors);
+  } else {
+    made.failure = (output ? errors : output).error().message();
+  }
+  return made;
+}
+
 }  // namespace
 
 void engine::give_birth(const std::shared_ptr<pool>& home) {
@@ -85,6 +115,7 @@ void engine::give_birth(const std::shared_ptr<pool>& home) {
     plan.exec_argv = own_program();
     if (options.huge_pages)
       plan.exec_environment.emplace_back("GLIBC_TUNABLES", tunables_with_huge_pages());
+    plan.exec_inherited = options.environment.descriptors;
   }
 
   std::string failure;
@@ -129,62 +160,42 @@ void engine::give_birth(const std::shared_ptr<pool>& home) {
 // A worker's memory is made without the lock: some mappings and a hundred microseconds.
 void engine::spawn_wanted(std::vector<wanted_worker>&& wanted) {
   for (auto& [home, id] : wanted) {
-    std::string failure;
-    auto lane = wire::client_lane::create();
-    std::shared_ptr<wire::client_results> results;
-    captures captured;
-    const worker_environment& environment = home->options.environment;
-    if (!lane) {
-      failure = lane.error().message();
-    } else if (auto made =
-                   wire::client_results::create(lane->signals(), arena_choice(home->options))) {
-      results = std::move(*made);
-    } else {
-      failure = made.error().message();
-    }
-    const bool capturing = environment.standard_output == stdio::capture ||
-                           environment.standard_error == stdio::capture;
-    const auto capture = [&](const char* name, os::descriptor& into) {
-      if (!capturing || !failure.empty()) return;
-      auto file = in_worker::make_capture_file(name);
-      if (file) {
-        into = std::move(*file);
-      } else {
-        failure = file.error().message();
-      }
-    };
-    capture("hardstop-stdout", captured.output);
-    capture("hardstop-stderr", captured.error);
-
+    auto memory = make_memory(home->options);
     turn now(*this);
     worker* at = find(*home, id);
     if (at == nullptr) continue;  // its guardian was lost meanwhile
+    std::string failure = std::move(memory.failure);
     if (failure.empty() && !home->line) failure = "the guardian was lost";
     if (failure.empty() && at->killed) failure = "it was not wanted any more";
-    if (!failure.empty()) {
+    if (failure.empty()) {
+      ask_for(*at, std::move(memory));
+    } else {
       schedule::death how;
-      how.last_words = failure;
+      how.last_words = std::move(failure);
       report_gone(*at, how, nullptr, now.now());
-      continue;
     }
-    std::vector<const os::descriptor*> beside{&lane->memory(), &results->memory(),
-                                              &home->arguments->memory()};
-    wire::spawn message{.worker = id, .memory_limit = home->options.max_memory};
-    if (captured.output) {
-      message.captured = wire::capture::yes;
-      beside.push_back(&captured.output);
-      beside.push_back(&captured.error);
-    }
-    send(*home->line, message, beside);
-    lane->drop_descriptor();
-    at->channel.emplace(std::move(*lane));
-    at->results = std::move(results);
-    at->captured = std::move(captured);
-    at->asked_for = true;
-    if (at->leaving) at->channel->request_exit();
-    lanes_version_.fetch_add(1, std::memory_order_release);
-    lanes_changed_ = true;
   }
+}
+
+void engine::ask_for(worker& at, worker_memory memory) {
+  pool& home = ours(*at.pool);
+  std::vector<const os::descriptor*> beside{&memory.lane->memory(), &memory.results->memory(),
+                                            &home.arguments->memory()};
+  wire::spawn message{.worker = at.id, .memory_limit = home.options.max_memory};
+  if (memory.captured.output) {
+    message.captured = wire::capture::yes;
+    beside.push_back(&memory.captured.output);
+    beside.push_back(&memory.captured.error);
+  }
+  send(*home.line, message, beside);
+  memory.lane->drop_descriptor();
+  at.channel = std::move(memory.lane);
+  at.results = std::move(memory.results);
+  at.captured = std::move(memory.captured);
+  at.asked_for = true;
+  if (at.exit_asked) at.channel->request_exit();
+  lanes_version_.fetch_add(1, std::memory_order_release);
+  lanes_changed_ = true;
 }
 
 }  // namespace hardstop::engine

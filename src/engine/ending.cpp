@@ -79,6 +79,34 @@ std::string likely_cause(const schedule::death& how, const worker& at, const wir
   return "the job called exit()";
 }
 
+outcome::cancelled cancelled_as(const schedule::ending& how) {
+  return {.how = how.started ? outcome::cancelled::extent::killed
+                             : outcome::cancelled::extent::never_started,
+          .by = how.reason == schedule::stop_reason::shutdown ? outcome::cancelled::source::shutdown
+                                                              : outcome::cancelled::source::caller};
+}
+
+outcome::worker_died died_as(const schedule::death& death) {
+  outcome::worker_died died;
+  if (death.signal != 0) {
+    died.signal = death.signal;
+  } else if (death.exit_code >= 0) {
+    died.exit_code = death.exit_code;
+  }
+  died.core_dumped = death.core_dumped;
+  died.peak_memory = death.peak_memory;
+  died.cpu_time = death.cpu_time;
+  return died;
+}
+
+outcome::not_started not_started_as(const schedule::ending& how, const pool& home) {
+  if (how.why == schedule::why_not_started::shutdown) {
+    return {.why = outcome::not_started::cause::shutdown,
+            .reason = "pool '" + home.name + "' was shut down first"};
+  }
+  return {.why = outcome::not_started::cause::pool_broken, .reason = home.broken_reason};
+}
+
 }  // namespace
 
 void engine::count_end(job& which) {
@@ -165,9 +193,7 @@ void engine::take_result(job& which) {
 }
 
 void engine::describe_end(job& which, const schedule::ending& how) {
-  using schedule::end_kind;
   worker* at = current_.at;
-  pool& home = ours(*which.pool);
   which.bytes.clear();
   if (which.extra() != nullptr) which.extra()->large_in.reset();
   if (how.started && which.started_at != schedule::never) {
@@ -177,76 +203,46 @@ void engine::describe_end(job& which, const schedule::ending& how) {
 
   outcome::facts known = facts_of(which);
   if (!how.started) known.pid = 0;
-  if (how.worker_death) {
-    known.processes_stopped = how.worker_death->processes;
-    if (how.worker_death->unconfirmed_pid != 0) {
-      known.unconfirmed =
-          unconfirmed{how.worker_death->unconfirmed_pid, how.worker_death->unconfirmed_reason};
+  if (which.cancel_requested || how.kind == schedule::end_kind::cancelled) {
+    known.cancel = how.started ? cancel_answer::killed : cancel_answer::never_started;
+  }
+  if (const auto& death = how.worker_death) {
+    known.processes_stopped = death->processes;
+    if (death->unconfirmed_pid != 0) {
+      known.unconfirmed = unconfirmed{death->unconfirmed_pid, death->unconfirmed_reason};
     }
   }
   if (at != nullptr && how.started) read_output(at->captured, std::nullopt, known);
 
-  const auto requested = [&] {
-    return which.cancel_requested
-               ? (how.started ? cancel_answer::killed : cancel_answer::never_started)
-               : cancel_answer::not_requested;
-  };
-  outcome::alternatives kind;
+  auto alternative = alternative_of(which, how);
+  hardstop::outcome end(std::move(known), std::move(alternative));
+  which.kind = end.kind();
+  which.make_extra().ended = std::make_unique<outcome>(std::move(end));
+}
+
+outcome::alternatives engine::alternative_of(const job& which, const schedule::ending& how) const {
+  const worker* at = current_.at;
   switch (how.kind) {
-    case end_kind::finished:
+    case schedule::end_kind::finished:
       break;  // take_result()'s
-    case end_kind::cancelled:
-      known.cancel = how.started ? cancel_answer::killed : cancel_answer::never_started;
-      kind = outcome::cancelled{.how = how.started ? outcome::cancelled::extent::killed
-                                                   : outcome::cancelled::extent::never_started,
-                                .by = how.reason == schedule::stop_reason::shutdown
-                                          ? outcome::cancelled::source::shutdown
-                                          : outcome::cancelled::source::caller};
-      which.kind = outcome_kind::cancelled;
-      break;
-    case end_kind::timed_out:
-      known.cancel = requested();
-      kind = outcome::timed_out{.limit = which.timeout};
-      which.kind = outcome_kind::timed_out;
-      break;
-    case end_kind::memory_limit:
-      known.cancel = requested();
-      kind = outcome::memory_limit{.limit = which.max_memory(),
+    case schedule::end_kind::cancelled:
+      return cancelled_as(how);
+    case schedule::end_kind::timed_out:
+      return outcome::timed_out{.limit = which.timeout};
+    case schedule::end_kind::memory_limit:
+      return outcome::memory_limit{.limit = which.max_memory(),
                                    .used = at != nullptr ? at->memory_seen : 0};
-      which.kind = outcome_kind::memory_limit;
-      break;
-    case end_kind::worker_died: {
-      known.cancel = requested();
-      const schedule::death& death = *how.worker_death;
-      outcome::worker_died died;
-      if (death.signal != 0) {
-        died.signal = death.signal;
-      } else if (death.exit_code >= 0) {
-        died.exit_code = death.exit_code;
+    case schedule::end_kind::worker_died: {
+      outcome::worker_died died = died_as(how.worker_death.value_or(schedule::death{}));
+      if (at != nullptr && how.worker_death) {
+        died.likely_cause = likely_cause(*how.worker_death, *at, current_.gone, how.reason);
       }
-      died.core_dumped = death.core_dumped;
-      died.peak_memory = death.peak_memory;
-      died.cpu_time = death.cpu_time;
-      if (at != nullptr) died.likely_cause = likely_cause(death, *at, current_.gone, how.reason);
-      kind = std::move(died);
-      which.kind = outcome_kind::worker_died;
-      break;
+      return died;
     }
-    case end_kind::not_started: {
-      outcome::not_started never;
-      if (how.why == schedule::why_not_started::shutdown) {
-        never.why = outcome::not_started::cause::shutdown;
-        never.reason = "pool '" + home.name + "' was shut down first";
-      } else {
-        never.why = outcome::not_started::cause::pool_broken;
-        never.reason = home.broken_reason;
-      }
-      kind = std::move(never);
-      which.kind = outcome_kind::not_started;
-      break;
-    }
+    case schedule::end_kind::not_started:
+      return not_started_as(how, *static_cast<const pool*>(which.pool));
   }
-  which.make_extra().ended = std::make_unique<outcome>(std::move(known), std::move(kind));
+  return outcome::value{};
 }
 
 }  // namespace hardstop::engine

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string>
 
 #include "engine/scheduled.hpp"
@@ -93,13 +94,13 @@ void engine::work_off(turn& ending) {
   if (!outbox_.plain()) slow = std::exchange(outbox_, {});
   ending.lock_.unlock();
 
-  for (std::size_t each = 0; each < bell_count; ++each)
-    bells[each].ring();
+  for (const wire::lane_signals& bell : std::span(bells).first(bell_count))
+    bell.ring();
   settle_ended(ended);
   if (timers_moved) control_.look_at_timers();
   if (watch) control_.watch_memory();
   if (lanes_changed) delivery_.wake();
-  if (slow) work_off_slowly(std::move(*slow));
+  if (slow) work_off_slowly(std::move(slow).value());
 }
 
 void engine::work_off_slowly(outbox work) {

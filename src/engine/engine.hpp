@@ -192,12 +192,13 @@ class engine final : private schedule::effects {
   // --- how jobs end (ending.cpp), under the lock
   void take_result(job&);
   void describe_end(job&, const schedule::ending&);
+  [[nodiscard]] outcome::alternatives alternative_of(const job&, const schedule::ending&) const;
   static void count_end(job&);
 
   // --- the ends of turns, without the lock but for the first
   void work_off(turn&);
   void work_off_slowly(outbox);
-  void settle_ended(schedule::job* first);
+  void settle_ended(schedule::job* next);
 
   // --- guardians (guardians.cpp), under the lock
   void send(guardian_line&, const wire::request&,
@@ -222,6 +223,7 @@ class engine final : private schedule::effects {
   void enter_pool(const std::shared_ptr<pool>&);
   void leave_pool(const std::shared_ptr<pool>&);
   static void begin_watching_memory(worker&);
+  void ask_for(worker&, worker_memory);
   void news(pool&, event_kind, int pid = 0, std::string text = {});
 
   const std::uint64_t generation_;

@@ -182,13 +182,16 @@ void engine::on_gone(pool& home, const wire::gone& account, schedule::instant no
     home.numbers.unconfirmed.push_back({how.unconfirmed_pid, how.unconfirmed_reason});
     news(home, event_kind::worker_unconfirmed, how.unconfirmed_pid, how.unconfirmed_reason);
   }
-  if (at->killed) {
+  if (at->stopping == schedule::stop_reason::start_timeout) {
+    news(home, event_kind::worker_failed, pid,
+         "not ready within its start_timeout of " + to_string(home.options.start_timeout));
+  } else if (at->killed) {
     home.numbers.cancel_to_gone.record(os::now() - at->killed_at);
     news(home, event_kind::worker_killed, pid,
          std::to_string(account.processes_stopped) + " processes stopped");
   } else if (at->schedule::worker::state == schedule::worker_state::starting) {
     news(home, event_kind::worker_failed, pid, in_words(how));
-  } else if (at->leaving) {
+  } else if (at->exit_asked) {
     news(home, event_kind::worker_exited, pid);
   } else {
     news(home, event_kind::worker_died, pid, in_words(how));

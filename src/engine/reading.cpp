@@ -95,7 +95,6 @@ bool engine::read_report(worker& at, const wire::lane_report& report, schedule::
 }
 
 void engine::worker_spoke(worker& at, const wire::lane_report& report, schedule::instant now) {
-  pool& home = ours(*at.pool);
   switch (report.kind) {
     case wire::report_kind::ready:
       at.ready = true;
@@ -111,7 +110,6 @@ void engine::worker_spoke(worker& at, const wire::lane_report& report, schedule:
       break;  // it exits, and the guardian tells
     }
     case wire::report_kind::recycle:
-      ++home.numbers.recycled;
       scheduler_.recycle(at, now);
       break;
     default:

@@ -27,20 +27,28 @@ struct captures {
   std::uint64_t error_read = 0;
 };
 
+// What a worker shares with the client, made before it is asked for.
+struct worker_memory {
+  std::unique_ptr<wire::client_lane> lane;
+  std::shared_ptr<wire::client_results> results;
+  captures captured;
+  std::string failure;  // not empty: there is none, and why
+};
+
 struct worker : schedule::worker {
   wire::worker_id id{};
 
   // Empty until the worker's memory is made, which happens outside of the lock (spawning.cpp).
-  std::optional<wire::client_lane> channel;
+  std::unique_ptr<wire::client_lane> channel;
   std::shared_ptr<wire::client_results> results;
   captures captured;
 
-  os::pidfd process;       // empty until the guardian has told
-  bool asked_for = false;  // the guardian was told to make it
-  bool ready = false;      // it said so
-  bool killed = false;     // SIGKILL was asked for
-  bool leaving = false;    // request_exit was asked for
-  bool touched = false;    // stands in the turn's list of lanes to ring
+  os::pidfd process;        // empty until the guardian has told
+  bool asked_for = false;   // the guardian was told to make it
+  bool ready = false;       // it said so
+  bool killed = false;      // SIGKILL was asked for
+  bool exit_asked = false;  // request_exit was asked for
+  bool touched = false;     // stands in the turn's list of lanes to ring
   schedule::instant killed_at{};
   schedule::instant last_end{};  // when the end of an attempt was last read from its lane
 
