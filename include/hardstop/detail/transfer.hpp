@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -154,7 +155,7 @@ void write_with_cereal(encoder& out, const T& value) {
     archive(value);
     archive.serializeDeferments();
   } catch (const cereal::Exception& failure) {
-    throw encode_error(failure.what());
+    throw encode_error(std::string("cereal cannot write a value: ") + failure.what());
   }
 }
 
@@ -167,7 +168,7 @@ T read_with_cereal(decoder& in) {
     archive.serializeDeferments();
     return value;
   } catch (const cereal::Exception& failure) {
-    throw decode_error(failure.what());
+    throw decode_error(std::string("cereal cannot read a value: ") + failure.what());
   }
 }
 
