@@ -3,9 +3,9 @@
 //   hardstop_bench [--quick] [--only <part of a cell's name>] [--rounds <n>] [--out <folder>]
 //   hardstop_bench --list
 //
-// Writes results.md and results.json to the folder, build/bench unless told otherwise, and the
-// table to standard output. Fails only if a cell does: whether a target was met is for people to
-// judge, on a machine that does nothing else.
+// Writes results.md, results.json and summary.md to the folder, build/bench unless told otherwise,
+// and the table to standard output. Fails only if a cell does: whether a target was met is for
+// people to judge, on a machine that does nothing else.
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -124,6 +124,7 @@ int run(const request& wanted) {
   const std::string table = to_markdown(where, results);
   std::filesystem::create_directories(wanted.out);
   std::ofstream(wanted.out / "results.md") << table;
+  std::ofstream(wanted.out / "summary.md") << to_summary(results);
   std::ofstream(wanted.out / "results.json") << to_json(where, results, all);
   std::cout << table << "\nWritten to " << wanted.out.string() << '\n';
   return any_failed(all) ? 1 : 0;

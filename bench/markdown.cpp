@@ -91,6 +91,23 @@ std::string or_dash(std::string_view text) {
 
 }  // namespace
 
+std::string to_summary(const std::vector<row_result>& results) {
+  std::string text = "| figure | hardstop | target | measured beside it |\n|---|---|---|---|\n";
+  for (const row_result& result : results) {
+    const row& planned = *result.planned;
+    if (planned.target.empty()) continue;
+    const std::string peer = result.peer ? std::string(planned.peer_name) + ": " +
+                                               with_unit(result.peer->median, planned.unit)
+                                         : std::string("–");
+    const std::string ours =
+        result.ours ? with_unit(result.ours->median, planned.unit) : std::string("–");
+    const bool missed = result.verdict == verdict::missed;
+    text += "| " + std::string(planned.what) + " | " + ours + " | " + std::string(planned.target) +
+            (missed ? ", missed" : "") + " | " + peer + " |\n";
+  }
+  return text;
+}
+
 std::string to_markdown(const machine& where, const std::vector<row_result>& results) {
   std::string text = "| figure | target | hardstop | against | its figure | pair by pair | |\n";
   text += "|---|---|---|---|---|---|---|\n";

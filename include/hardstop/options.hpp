@@ -140,8 +140,8 @@ struct pool_options {
   /// the whole tree where the pool has a cgroup, else for the worker process; containment() tells
   /// which. Exceeding it kills the tree: outcome memory_limit. Zero: no limit.
   std::uint64_t max_memory = 0;
-  /// Jobs that may wait in the queue, beyond those already handed to workers: the short ones of which
-  /// a worker has several before it. Zero: no limit.
+  /// Jobs that may wait in the queue, beyond those already handed to workers: the short ones of
+  /// which a worker has several before it. Zero: no limit.
   std::size_t max_pending = 0;
   hardstop::when_full when_full = hardstop::when_full::block;
   /// Time in which a new worker must be ready, initializer included.

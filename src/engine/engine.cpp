@@ -61,12 +61,12 @@ void turn::finish() {
 
 void engine::work_off(turn& ending) {
   // What a settlement turns up may end further jobs, so that it comes first.
-  for (std::size_t next = 0; next < outbox_.to_settle.size(); ++next) {
-    const auto [at, witness] = outbox_.to_settle[next];
+  while (!outbox_.to_settle.empty()) {
+    const auto [at, witness] = outbox_.to_settle.back();
+    outbox_.to_settle.pop_back();
     read_to_the_end(*at, ending.now());
     scheduler_.settled(*at, witness, ending.now());
   }
-  outbox_.to_settle.clear();
 
   // Bells are rung without the lock; the handles keep the lanes' memory alive until then.
   std::array<wire::lane_signals, 4> bells;

@@ -55,6 +55,7 @@ int execute_warden(void* argument) noexcept {
   auto& ours = *static_cast<delivery*>(argument);
   ::setsid();
   os::reset_signal_dispositions();  // an ignored signal would stay ignored
+  if (!ours.image) return EINVAL;
   const int error = ours.image->execute();
   const wire::birth_failed failure{.stage = birth_stage::exec, .error = error};
   (void)ours.control.send(wire::encode(wire::report{failure}).bytes());

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
+#include <charconv>
 #include <optional>
 #include <utility>
 
@@ -37,9 +37,13 @@ constexpr int exit_trouble = 71;   // EX_OSERR: the kernel refused what we canno
 
 std::string raised_oom_score(int raise) {
   constexpr int highest = 1000;
-  const auto own = os::read_file("/proc/self/oom_score_adj");
-  if (raise == 0 || !own) return {};
-  return std::to_string(std::min(highest, std::atoi(own->c_str()) + raise));
+  const auto text = os::read_file("/proc/self/oom_score_adj");
+  int own = 0;
+  if (raise == 0 || !text ||
+      std::from_chars(text->data(), text->data() + text->size(), own).ec != std::errc{}) {
+    return {};
+  }
+  return std::to_string(std::min(highest, own + raise));
 }
 
 os::descriptor open_signal_descriptor() {
@@ -61,7 +65,7 @@ class guardian_process {
 
  private:
   void prepare();
-  [[noreturn]] void fail_birth(wire::birth_stage stage, int error);
+  [[noreturn]] void fail_birth(wire::birth_stage stage, int error) const;
   void say_hello();
 
   void wait();
@@ -138,7 +142,7 @@ void guardian_process::prepare() {
   workers_.leave_alone(std::move(children));
 }
 
-void guardian_process::fail_birth(wire::birth_stage stage, int error) {
+void guardian_process::fail_birth(wire::birth_stage stage, int error) const {
   const auto message = wire::encode(wire::report{wire::birth_failed{stage, error}});
   (void)start_.control.send(message.bytes());
   (void)stop_tree(0, start_.settings.confirm_within);  // what the hooks may have started
@@ -195,9 +199,9 @@ void guardian_process::wait() {
 }
 
 void guardian_process::drain_signals() {
+  // One is all there is: SIGCHLD does not queue.
   signalfd_siginfo told;
-  while (::read(signals_.get(), &told, sizeof told) > 0) {
-  }
+  (void)!::read(signals_.get(), &told, sizeof told);
 }
 
 void guardian_process::read_control() {

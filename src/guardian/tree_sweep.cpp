@@ -95,8 +95,7 @@ void tree_sweep::begin() {
 
 os::time_point tree_sweep::look(std::span<const pid_t> spared) {
   ++looks_;
-  children_.clear();
-  if (!os::append_children(::getpid(), children_)) return os::now() + limits_.patience;
+  if (!list_own_children()) return os::now() + limits_.patience;
   kill_strays(spared);
   if (strays_.empty()) {
     busy_since_.reset();
@@ -110,6 +109,16 @@ os::time_point tree_sweep::look(std::span<const pid_t> spared) {
   if (time < freeze_at) return freeze_at;
   freeze();
   return to_visit_.empty() ? time + limits_.patience : time;
+}
+
+os::result<void> tree_sweep::list_own_children() {
+  if (!own_children_) {
+    auto opened = os::own_children::open();
+    if (!opened) return opened.error();
+    own_children_ = std::move(*opened);
+  }
+  children_.clear();
+  return own_children_->append(children_);
 }
 
 void tree_sweep::kill_strays(std::span<const pid_t> spared) {

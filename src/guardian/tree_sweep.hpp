@@ -24,7 +24,9 @@
 #include <vector>
 
 #include "os/clock.hpp"
+#include "os/error.hpp"
 #include "os/pidfd.hpp"
+#include "os/proc.hpp"
 #include "wire/control.hpp"
 
 namespace hardstop::guardian {
@@ -98,7 +100,10 @@ class tree_sweep {
   // What the walk does with the processes it meets.
   enum class walk : std::uint8_t { stopping, killing };
 
+  [[nodiscard]] os::result<void> list_own_children();
+
   limits limits_;
+  std::optional<os::own_children> own_children_;  // opened by the first look
   std::uint64_t looks_ = 0;
   std::unordered_map<pid_t, stray> strays_;
   std::vector<pid_t> children_;

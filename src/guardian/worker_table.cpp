@@ -70,7 +70,7 @@ os::time_point worker_table::next_wake() const {
 }
 
 void worker_table::reap() {
-  while (const auto ended = reap_any())
+  for (auto ended = reap_any(); ended; ended = reap_any())
     bury(*ended);
 }
 
@@ -137,7 +137,7 @@ wire::gone worker_table::account_for(tracked_worker& worker, os::time_point now)
       .processes_stopped = worker.strays_stopped,
       .oom_kills = worker.leaf ? worker.leaf.oom_kills() : -1,
       .unconfirmed = {},
-      .confirm_latency = now - *worker.ending_since,
+      .confirm_latency = now - worker.ending_since.value_or(now),
   };
   if (worker.end) {
     account.status = worker.end->status;

@@ -101,8 +101,9 @@ std::optional<double> quota_in(const std::string& root, const std::string& mount
     group->erase(0, mounted->root.size());
   }
   std::optional<double> tightest;
+  const auto top = root + mounted->path;
   for (std::string path = *group;;) {
-    const auto here = quota_at(root + mounted->path + path, controller);
+    const auto here = quota_at(std::string{top}.append(path), controller);
     if (here && (!tightest || *here < *tightest)) tightest = here;
     const auto slash = path.rfind('/');
     if (path.empty() || slash == std::string::npos) return tightest;

@@ -104,10 +104,10 @@ void disown_inherited(std::span<const int> keep) {
 void close_all_but(std::span<const int> keep) {
   std::array<unsigned, most_kept> sorted{};
   assert(keep.size() < sorted.size());
-  const auto end = std::copy(keep.begin(), keep.end(), sorted.begin());
+  auto* const end = std::copy(keep.begin(), keep.end(), sorted.begin());
   std::sort(sorted.begin(), end);
   unsigned from = first_after_standard;
-  for (auto kept = sorted.begin(); kept != end; from = std::max(from, *kept + 1), ++kept) {
+  for (auto* kept = sorted.begin(); kept != end; from = std::max(from, *kept + 1), ++kept) {
     if (*kept > from) ::syscall(SYS_close_range, from, *kept - 1, 0U);
   }
   ::syscall(SYS_close_range, from, ~0U, 0U);

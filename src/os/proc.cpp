@@ -76,6 +76,12 @@ result<void> for_each_thread(const descriptor& directory, Visit visit) {
   }
 }
 
+void append_numbers(std::string_view text, std::vector<pid_t>& into) {
+  for (auto word = next_word(text); !word.empty(); word = next_word(text)) {
+    into.push_back(to_number<pid_t>(word));
+  }
+}
+
 result<descriptor> open_task_directory(pid_t pid) {
   descriptor directory{::open(path_of(pid, "task").data(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!directory) return last_error("listing threads");
@@ -157,6 +163,39 @@ result<std::uint64_t> read_resident_memory(pid_t pid) {
   return to_number<std::uint64_t>(pages) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+result<own_children> own_children::open() {
+  const pid_t self = ::getpid();
+  auto tasks = open_task_directory(self);
+  if (!tasks) return tasks.error();
+  path_buffer path;
+  std::snprintf(path.data(), path.size(), "%d/children", self);
+  descriptor of_first{::openat(tasks->get(), path.data(), O_RDONLY | O_CLOEXEC)};
+  if (!of_first) return last_error("opening a list of children");
+  return own_children{std::move(*tasks), std::move(of_first)};
+}
+
+result<void> own_children::append(std::vector<pid_t>& into) const {
+  // The directory has a link for each thread, besides its own two.
+  constexpr nlink_t links_with_one_thread = 3;
+
+  struct stat directory {};
+
+  if (::fstat(tasks_.get(), &directory) < 0 || directory.st_nlink != links_with_one_thread) {
+    return append_children(::getpid(), into);
+  }
+  std::string text;
+  std::array<char, 4096> buffer;
+  for (;;) {
+    const auto size =
+        ::pread(of_first_.get(), buffer.data(), buffer.size(), static_cast<off_t>(text.size()));
+    if (size < 0) return last_error("reading a list of children");
+    if (size == 0) break;
+    text.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+  append_numbers(text, into);
+  return {};
+}
+
 result<void> append_children(pid_t pid, std::vector<pid_t>& into) {
   const auto directory = open_task_directory(pid);
   if (!directory) return directory.error();
@@ -170,10 +209,7 @@ result<void> append_children(pid_t pid, std::vector<pid_t>& into) {
       if (text.error().code != ENOENT && text.error().code != ESRCH) outcome = text.error();
       return;
     }
-    std::string_view rest{*text};
-    for (auto word = next_word(rest); !word.empty(); word = next_word(rest)) {
-      into.push_back(to_number<pid_t>(word));
-    }
+    append_numbers(*text, into);
   });
   if (!listed) return listed;
   return outcome;

@@ -9,8 +9,10 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "os/descriptor.hpp"
 #include "os/error.hpp"
 
 namespace hardstop::os {
@@ -54,6 +56,22 @@ struct process_status {
 // may miss some while children are being reaped, so the list is complete only if read by the one
 // who alone reaps them.
 result<void> append_children(pid_t pid, std::vector<pid_t>& into);
+
+// The same for the calling process, by files kept open: half a microsecond instead of fifteen. Not
+// for use in a fork of the process that opened it.
+class own_children {
+ public:
+  static result<own_children> open();
+
+  result<void> append(std::vector<pid_t>& into) const;  // NOLINT(modernize-use-nodiscard)
+
+ private:
+  own_children(descriptor tasks, descriptor of_first)
+      : tasks_{std::move(tasks)}, of_first_{std::move(of_first)} {}
+
+  descriptor tasks_;
+  descriptor of_first_;  // the first thread's, which most often is the only one
+};
 
 // Whether /proc is there and the kernel lists children (CONFIG_PROC_CHILDREN).
 enum class proc_support : std::uint8_t { complete, no_proc, no_children_files };

@@ -21,6 +21,7 @@ void set_process_title(std::string_view name, std::string_view command_line) {
   // behind them and stays as it is; the last byte must stay zero, or the kernel shows that too.
   const auto stat = read_stat(::getpid());
   if (!stat || stat->arguments_end <= stat->arguments_begin) return;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address is what the kernel's text holds
   auto* const begin = reinterpret_cast<char*>(stat->arguments_begin);
   const auto room = static_cast<std::size_t>(stat->arguments_end - stat->arguments_begin);
   std::memset(begin, 0, room);

@@ -109,16 +109,27 @@ TEST_F(a_run, leaves_no_cgroup_when_its_supervisor_is_killed) {
 
 TEST_F(a_run, loses_at_least_its_command_when_both_are_killed_at_once) {
   start_with({});
-  // The supervisor cannot act between the two.
-  EXPECT_TRUE(supervisor_.send(SIGSTOP));
-  const pid_t command = support::children_of(supervisor_.pid()).front();
-  const support::watched_process watched{command};
-  running_->send(SIGSTOP);  // nor the front
+  const auto children = support::children_of(supervisor_.pid());
+  ASSERT_EQ(children.size(), 2U);
+  const support::watched_process watched{children.front()};
+  running_->send(SIGSTOP);  // so that it cannot act between the two
+  EXPECT_TRUE(WIFSTOPPED(running_->wait_for_change(WUNTRACED)));
   EXPECT_TRUE(supervisor_.send(SIGKILL));
   running_->send(SIGKILL);
   (void)running_->wait();
   EXPECT_TRUE(watched.wait_gone());
   seen_->go.set(1);  // the daemon is out of anybody's reach
+  expect_gone();
+}
+
+TEST_F(a_run, ends_with_its_front_although_its_supervisor_is_stopped) {
+  start_with({});
+  running_->send(SIGSTOP);  // it would wake its supervisor
+  EXPECT_TRUE(WIFSTOPPED(running_->wait_for_change(WUNTRACED)));
+  EXPECT_TRUE(supervisor_.send(SIGSTOP));
+  // The kernel wakes stopped groups that lose their last parent in the session.
+  running_->send(SIGKILL);
+  (void)running_->wait();
   expect_gone();
 }
 

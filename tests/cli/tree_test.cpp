@@ -311,6 +311,18 @@ int lists_descriptors(const words&) {
 
 const support::part lists_descriptors_part{"lists_descriptors", &lists_descriptors};
 
+// Exits with how many of the first ten it has.
+int counts_open_descriptors(const words&) {
+  int open = 0;
+  for (int number = 0; number < 10; ++number) {
+    if (::fcntl(number, F_GETFD) >= 0) ++open;
+  }
+  return open;
+}
+
+const support::part counts_open_descriptors_part{"counts_open_descriptors",
+                                                 &counts_open_descriptors};
+
 TEST(a_command, finds_the_descriptors_that_it_would_find_without_us) {
   const int extra = ::dup(STDERR_FILENO);  // not close-on-exec
   const auto alone = run_other(part("lists_descriptors"));
@@ -318,6 +330,18 @@ TEST(a_command, finds_the_descriptors_that_it_would_find_without_us) {
   ::close(extra);
   EXPECT_EQ(ours.output, alone.output);
   EXPECT_NE(ours.output, "0 1 2 ");
+}
+
+TEST(a_command, finds_closed_what_was_closed) {
+  const auto with_closed = [](const words& command) {
+    return run_other(words{"sh", "-c", "exec 3>&1; exec <&- >&- 2>&-; \"$@\"; echo $? >&3", "sh"} +
+                     command);
+  };
+  const auto alone = with_closed(part("counts_open_descriptors"));
+  const auto ours =
+      with_closed(words{HARDSTOP_PROGRAM, "run", "--"} + part("counts_open_descriptors"));
+  EXPECT_EQ(alone.output, "1\n");
+  EXPECT_EQ(ours.output, "1\n");
 }
 
 }  // namespace

@@ -148,6 +148,9 @@ TEST(append_children, finds_those_of_every_thread) {
   EXPECT_TRUE(append_children(::getpid(), found));
   EXPECT_THAT(found, Contains(child.pid()));
   EXPECT_THAT(found, Contains(of_thread.load()));
+  found.clear();
+  EXPECT_TRUE(own_children::open()->append(found));
+  EXPECT_THAT(found, Contains(of_thread.load()));
   done = true;
   other.join();
   EXPECT_FALSE(append_children(-5, found));
@@ -168,6 +171,15 @@ TEST(append_children, finds_more_than_fit_one_page) {
               std::sort(found.begin(), found.end());
               std::sort(born.begin(), born.end());
               HARDSTOP_CHECK(found == born);
+
+              const auto own = own_children::open();
+              HARDSTOP_CHECK(own.has_value());
+              for (int time = 0; time < 2; ++time) {
+                found.clear();
+                HARDSTOP_CHECK(own->append(found).has_value());
+                std::sort(found.begin(), found.end());
+                HARDSTOP_CHECK(found == born);
+              }
             }),
             0);
 }

@@ -9,8 +9,8 @@
 
 namespace support {
 
-// Empty if it cannot be read. Not a stream: a process that ends while it is read about makes read(2)
-// fail, which a stream buffer throws at whoever iterates over it.
+// Empty if it cannot be read. Not a stream: a process that ends while it is read about makes
+// read(2) fail, which a stream buffer throws at whoever iterates over it.
 inline std::string contents(const std::string& path) {
   std::string text;
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

@@ -136,7 +136,7 @@ class pool_handle {
 
   /// Throws bad_options (options are validated here), queue_full, pool_closed, pool_broken,
   /// forked_child, system_failure; then no job exists.
-  job_handle submit(const submission& job) const;
+  job_handle submit(const submission& what) const;
 
   /// See shutdown_options. May be called again, also to make it harder or sooner. Throws
   /// would_deadlock if asked to wait in the delivery thread.

@@ -127,7 +127,7 @@ std::optional<std::string> front::start_supervisor() {
   end_ = std::move(ends->first);
   auto opened = os::pidfd::open(pid);
   if (!opened) {
-    // Its end of the socket sees us go.
+    // It sees us go.
     return opened.error().message() + ".";
   }
   supervisor_ = std::move(*opened);
@@ -152,11 +152,12 @@ bool front::reap() {
         ::waitid(P_ALL, 0, &change, WEXITED | WSTOPPED | WNOHANG | __WALL) < 0 ? errno : 0;
     if (error == EINTR) continue;
     if (error != 0 || change.si_pid == 0) return supervisor_ended;
-    if (change.si_pid != supervisor_.pid()) continue;
-    if (change.si_code == CLD_STOPPED) {
-      (void)supervisor_.send_signal(SIGCONT);
-    } else {
-      supervisor_ended = true;
+    const bool ended = change.si_code != CLD_STOPPED;
+    if (change.si_pid == supervisor_.pid()) {
+      if (!ended) (void)supervisor_.send_signal(SIGCONT);
+      supervisor_ended = supervisor_ended || ended;
+    } else if (ended) {
+      std::erase(adopted_, change.si_pid);  // whoever has that number next is not spared
     }
   }
 }
@@ -202,6 +203,7 @@ int front::end_without_supervisor() {
 }  // namespace
 
 int run_in_front(const run_plan& plan) {
+  occupy_standard_streams();
   auto inherited = inherited_descriptors();
   auto report = report_file::open(plan);
   if (!report) {

@@ -11,6 +11,13 @@
 
 namespace hardstop::cli {
 
+void occupy_standard_streams() {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest that is free, so this one.
+    if (::fcntl(number, F_GETFD) < 0) (void)::open("/dev/null", O_RDWR | O_CLOEXEC);
+  }
+}
+
 std::vector<int> inherited_descriptors() {
   std::vector<int> found;
   const std::unique_ptr<DIR, int (*)(DIR*)> directory{::opendir("/proc/self/fd"), &::closedir};

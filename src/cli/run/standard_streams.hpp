@@ -7,6 +7,10 @@
 
 namespace hardstop::cli {
 
+// Fills standard input, output and error where they are closed, so that nothing of ours takes their
+// numbers. The command finds them closed all the same.
+void occupy_standard_streams();
+
 // What the user left open for the command, but standard input, output and error. To be asked before
 // anything else is opened.
 [[nodiscard]] std::vector<int> inherited_descriptors();
