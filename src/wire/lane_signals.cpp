@@ -6,17 +6,6 @@
 #include "wire/layout.hpp"
 
 namespace hardstop::wire {
-namespace {
-
-// The thread that reads may move the head meanwhile, and the worker then write anything to where it
-// was: so this load races with plain stores. That is harmless, and a thread sanitizer should not
-// object.
-__attribute__((no_sanitize("thread"))) std::uint64_t look_at_mark(const std::byte* at) {
-  // seq_cst: the second look of a sleeper, which must not be done before arm()'s store.
-  return load_word(at, __ATOMIC_SEQ_CST);
-}
-
-}  // namespace
 
 lane_signals::lane_signals(std::shared_ptr<const os::mapping> memory)
     : memory_(std::move(memory)) {}
@@ -34,14 +23,9 @@ void lane_signals::ring() const {
 }
 
 bool lane_signals::has_news() const {
-  const std::uint64_t position = lane().client.report_head.load(std::memory_order_relaxed);
-  const std::uint64_t mark =
-      look_at_mark(lane().worker.reports.data() + position % report_ring_bytes);
-  if (mark == report_mark(position, lane().client.report_salt)) return true;
-  // Not there any more because the head has moved since, or because it was scribbled over: both are
-  // reasons to read. Relaxed: the mark was loaded before, and what hides it was stored after a
-  // tail.
-  return lane().worker.report_tail.load(std::memory_order_relaxed) != position;
+  // seq_cst: the second look of a sleeper, which must not be done before arm()'s store.
+  return lane().worker.report_tail.load(std::memory_order_seq_cst) !=
+         lane().client.report_head.load(std::memory_order_relaxed);
 }
 
 os::awaited_word lane_signals::arm(listener who) const {

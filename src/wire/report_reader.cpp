@@ -1,6 +1,6 @@
 #include "wire/report_reader.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -9,14 +9,17 @@
 namespace hardstop::wire {
 namespace {
 
-// Each word is loaded once, by a load that the compiler can neither repeat nor split: the memory
-// may change at any time. Relaxed: the mark was loaded before, with acquire.
+// One load that the compiler can neither repeat nor split: the memory may change at any time.
+std::uint64_t load_once(const std::byte* from) {
+  return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(from), __ATOMIC_RELAXED);
+}
+
 template <class T>
 T copy_once(const std::byte* from) {
   static_assert(sizeof(T) % sizeof(std::uint64_t) == 0);
   std::uint64_t words[sizeof(T) / sizeof(std::uint64_t)];
   for (auto& word : words) {
-    word = load_word(from, __ATOMIC_RELAXED);
+    word = load_once(from);
     from += sizeof word;
   }
   T value{};
@@ -53,10 +56,10 @@ const char* implausible(const report_header& header) {
 
 }  // namespace
 
-report_reader::report_reader(std::span<const std::byte> ring, std::uint64_t salt,
+report_reader::report_reader(std::span<const std::byte> ring,
                              const std::atomic<std::uint64_t>& tail,
                              std::atomic<std::uint64_t>& head)
-    : ring_(ring), salt_(salt), tail_(&tail), head_(&head) {
+    : ring_(ring), tail_(&tail), head_(&head) {
   ranges_.reserve(max_ranges);
 }
 
@@ -65,63 +68,52 @@ lane_report report_reader::give_up(const char* reason) {
   return {.status = read_status::corrupt, .reason = corruption_};
 }
 
-bool report_reader::is_marked(std::uint64_t position) const {
-  // Acquire: everything of the report was written before its mark.
-  return load_word(ring_.data() + position % ring_.size(), __ATOMIC_ACQUIRE) ==
-         report_mark(position, salt_);
-}
-
-// Whether there is a report at a position, if the tail may tell, too.
-report_reader::finding report_reader::look(std::uint64_t position) const {
-  if (is_marked(position)) return finding::report;
-  // Acquire: the mark of whatever is before the tail was stored earlier.
-  if (tail_->load(std::memory_order_acquire) == position_) return finding::nothing;
-  // It may have come just now; else the worker has lost it, and would never say so.
-  return is_marked(position) ? finding::report : finding::lost;
-}
-
 lane_report report_reader::read() {
   if (corrupt()) return give_up(corruption_);
-  finding found = look(position_);
-  if (found == finding::report) {
-    struct beginning {
-      std::uint64_t mark;
-      std::uint32_t total;
-      std::uint8_t kind;
-      std::array<std::uint8_t, 3> rest;
-    };
-
-    const std::uint64_t rest = ring_.size() - position_ % ring_.size();
-    const auto first = copy_once<beginning>(ring_.data() + position_ % ring_.size());
-    if (first.kind == report_pad) {
-      // At the start of the ring there is nothing to pad: so there is one at most, and no loop.
-      if (rest == ring_.size() || first.total != rest) {
-        return give_up("a pad that does not end the ring");
-      }
-      // Marked before the report behind it, and passed together with it.
-      found = look(position_ + rest);
-      if (found == finding::report) position_ += rest;
-    }
+  // Acquire: everything up to the tail was written before it.
+  const std::uint64_t tail = tail_->load(std::memory_order_acquire);
+  const std::uint64_t available = tail - position_;
+  if (available == 0) {
+    publish_head();
+    return {};
   }
-  switch (found) {
-    case finding::report:
-      return read_report();
-    case finding::lost:
-      return give_up("a report that has vanished");
-    case finding::nothing:
-      publish_head();
+  if (available > ring_.size() || available % lane_unit != 0) {
+    return give_up("an impossible end of the reports");
   }
-  return {};
+  return read_at(available);
 }
 
-lane_report report_reader::read_report() {
-  const std::uint64_t at = position_ % ring_.size();
-  const std::uint64_t contiguous = ring_.size() - at;
+lane_report report_reader::read_at(std::uint64_t available) {
+  std::uint64_t at = position_ % ring_.size();
+  std::uint64_t contiguous = std::min<std::uint64_t>(available, ring_.size() - at);
+
+  // The first word tells the size and whether it is a pad, which may be shorter than a header.
+  const auto is_pad = [](std::uint64_t word) {
+    return static_cast<std::uint8_t>(word >> 32) == report_pad;
+  };
+  std::uint64_t first = load_once(ring_.data() + at);
+  if (is_pad(first)) {
+    const auto length = static_cast<std::uint32_t>(first);
+    // At the start of the ring there is nothing to pad: so there is one at most, and no loop.
+    if (at == 0 || length != ring_.size() - at || length > available) {
+      return give_up("a pad that does not end the ring");
+    }
+    position_ += length;
+    available -= length;
+    at = 0;
+    contiguous = available;
+    if (available == 0) return give_up("a pad with nothing behind it");
+    first = load_once(ring_.data());
+    if (is_pad(first)) return give_up("a pad that does not end the ring");
+  }
+
   if (contiguous < sizeof(report_header)) return give_up("a report without a header");
   const std::byte* from = ring_.data() + at;
-  const auto header = copy_once<report_header>(from);
+  auto header = copy_once<report_header>(from);
+  // The first word as it was when it was judged.
+  std::memcpy(&header, &first, sizeof first);
   if (const char* reason = implausible(header)) return give_up(reason);
-  if (header.total > contiguous) return give_up("a report that runs past the ring");
+  if (header.total > contiguous) return give_up("a report that runs past its end");
   from += sizeof header;
 
   lane_report report{.status = read_status::report,

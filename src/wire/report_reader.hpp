@@ -37,10 +37,10 @@ struct lane_report {
 
 class report_reader {
  public:
-  // The ring and its tail belong to the worker; the head (bytes ever released) to the client, who
-  // tells the worker by it how much room there is. The salt is that of the lane's marks.
-  report_reader(std::span<const std::byte> ring, std::uint64_t salt,
-                const std::atomic<std::uint64_t>& tail, std::atomic<std::uint64_t>& head);
+  // The ring and its tail (bytes ever written) belong to the worker; the head (bytes ever released)
+  // to the client, who tells the worker by it how much room there is.
+  report_reader(std::span<const std::byte> ring, const std::atomic<std::uint64_t>& tail,
+                std::atomic<std::uint64_t>& head);
 
   // The next report, checked for form but not for whom it is about; its slot is not set. Once
   // corrupt, always corrupt.
@@ -58,15 +58,10 @@ class report_reader {
   lane_report give_up(const char* reason);
 
  private:
-  enum class finding : std::uint8_t { nothing, report, lost };
-
-  bool is_marked(std::uint64_t position) const;
-  finding look(std::uint64_t position) const;
-  lane_report read_report();
+  lane_report read_at(std::uint64_t available);
   void publish_head();
 
   std::span<const std::byte> ring_;
-  std::uint64_t salt_;
   const std::atomic<std::uint64_t>* tail_;
   std::atomic<std::uint64_t>* head_;
   std::uint64_t position_ = 0;   // of the next report

@@ -38,20 +38,19 @@ claimed_frame worker_lane::claim() {
   for (;;) {
     const auto index = claimed_ % lane_slots;
     const lane_slot& slot = lane_->client.slots[index];
-    // Acquire: the slot and its payload were written before.
+    // Acquire: the slot, its payload and its state word were written before.
     if (slot.sequence.load(std::memory_order_acquire) != claimed_ + 1) return {};
     const auto of = static_cast<ticket>(slot.ticket.load(std::memory_order_relaxed));
     if ((slot.flags & slot_stamp) != 0) {
       // Before the claim, by which it is published.
       lane_->worker.stamps[index].store(os::to_nanoseconds(os::now()), std::memory_order_relaxed);
     }
-    const std::uint64_t running = state_word(of, frame_state::running);
-    std::uint64_t word = words_[index];
+    std::uint64_t expected = state_word(of, frame_state::queued);
     // Release: what was reported before is visible to whoever sees the claim.
     const bool claimed = lane_->worker.states[index].compare_exchange_strong(
-        word, running, std::memory_order_acq_rel, std::memory_order_relaxed);
-    words_[index] = claimed ? running : word;
-    if (!claimed && word != state_word(of, frame_state::revoked)) {
+        expected, state_word(of, frame_state::running), std::memory_order_acq_rel,
+        std::memory_order_relaxed);
+    if (!claimed && expected != state_word(of, frame_state::revoked)) {
       // A job scribbled over the word. Skipping the frame would leave the client waiting for ever.
       return {.status = claim_status::corrupt};
     }
@@ -133,49 +132,40 @@ bool worker_lane::report(const outgoing_report& report) {
   if (!fits(pad + total)) return false;
 
   std::byte* const ring = lane_->worker.reports.data();
-  const std::uint64_t salt = lane_->client.report_salt;
   if (pad != 0) {
-    std::byte* const at = ring + reported_ % report_ring_bytes;
-    const std::uint64_t rest_of_header = pad | std::uint64_t{report_pad} << 32;
-    std::memcpy(at + sizeof(std::uint64_t), &rest_of_header, sizeof rest_of_header);
-    // Release: marked when it is complete.
-    store_word(at, report_mark(reported_, salt), __ATOMIC_RELEASE);
-    reported_ += pad;
+    const std::uint64_t header = pad | std::uint64_t{report_pad} << 32;
+    std::memcpy(ring + reported_ % report_ring_bytes, &header, sizeof header);
   }
   std::uint8_t flags = 0;
   if (report.forked == forked::yes) flags |= report_forked;
   if (report.large_payload) flags |= report_large_payload;
   if (report.captured) flags |= report_captured;
-  const report_header header{.mark = report_mark(reported_, salt),
-                             .total = static_cast<std::uint32_t>(total),
+  const report_header header{.total = static_cast<std::uint32_t>(total),
                              .kind = static_cast<std::uint8_t>(report.kind),
                              .flags = flags,
                              .runtime_flags = report.runtime_flags,
                              .unused = 0,
                              .ticket = static_cast<std::uint64_t>(report.ticket),
                              .payload_length = static_cast<std::uint32_t>(report.payload.size()),
-                             .range_count = static_cast<std::uint32_t>(ranges)};
-  std::byte* const begin = ring + reported_ % report_ring_bytes;
-  const auto* const after_mark = reinterpret_cast<const std::byte*>(&header) + sizeof header.mark;
-  std::byte* to =
-      append(begin + sizeof header.mark, after_mark, sizeof header - sizeof header.mark);
+                             .range_count = static_cast<std::uint32_t>(ranges),
+                             .unused_2 = 0};
+  std::byte* to = ring + (reported_ + pad) % report_ring_bytes;
+  to = append(to, &header, sizeof header);
   if (report.captured) to = append(to, &*report.captured, sizeof(captured_output));
   if (report.large_payload) to = append(to, &*report.large_payload, sizeof(byte_range));
   to = append(to, report.segments.data(), report.segments.size_bytes());
   append(to, report.payload.data(), report.payload.size());
 
-  reported_ += total;
+  reported_ += pad + total;
   // seq_cst: before the look at whether the client sleeps. It implies release: a report that can be
   // seen is complete, also if we are killed at the next instruction.
-  store_word(begin, header.mark, __ATOMIC_SEQ_CST);
-  // Release: after all marks before it.
-  lane_->worker.report_tail.store(reported_, std::memory_order_release);
+  lane_->worker.report_tail.store(reported_, std::memory_order_seq_cst);
   ring_client();
   return true;
 }
 
 void worker_lane::ring_client() {
-  // seq_cst, after the store of the mark: see unattend().
+  // seq_cst, after the store of the tail: see unattend().
   const bool attended = lane_->client.attended.load(std::memory_order_seq_cst) != 0;
   const auto who = static_cast<std::size_t>(attended ? listener::attendant : listener::resident);
   const std::uint64_t sleep = lane_->client.client_sleep[who].load(std::memory_order_seq_cst);

@@ -286,23 +286,25 @@ hardstop::start_method start_of(std::string_view name) {
   return spawn;
 }
 
-void play_all(hardstop::process_pool& pool, const plan& plan, const villain_submitter& submit) try {
-  std::optional<bystanders> street;
-  for (const stop how : plan.stops) {
-    if (!street) street.emplace(pool);
-    let_it_play(pool, plan, how, submit);
-    if (plan.spares_neighbours) {
-      street->expect_to_walk_on("stand still");
-      street->expect_children_alive();
-    } else {
-      street->expect_lost();
-      street.reset();
+void play_all(hardstop::process_pool& pool, const plan& plan, const villain_submitter& submit) {
+  try {
+    std::optional<bystanders> street;
+    for (const stop how : plan.stops) {
+      if (!street) street.emplace(pool);
+      let_it_play(pool, plan, how, submit);
+      if (plan.spares_neighbours) {
+        street->expect_to_walk_on("stand still");
+        street->expect_children_alive();
+      } else {
+        street->expect_lost();
+        street.reset();
+      }
+      expect_to_work_on(pool);
     }
-    expect_to_work_on(pool);
+    if (street) street->expect_right_results();
+  } catch (const std::exception& error) {
+    fail(std::string("unexpected: ") + error.what());  // before the pool waits for all its jobs
   }
-  if (street) street->expect_right_results();
-} catch (const std::exception& error) {
-  fail(std::string("unexpected: ") + error.what());  // before the pool waits for all its jobs
 }
 
 }  // namespace
