@@ -258,8 +258,7 @@ TEST_F(asio_test, partial_cancellation_asks_first) {
       net::bind_cancellation_slot(
           signal.slot(),
           net::bind_executor(io, [&](const std::exception_ptr&, int result) { value = result; })));
-  while (pool.stats().running == 0)
-    std::this_thread::sleep_for(1ms);
+  started.wait();
   signal.emit(net::cancellation_type::partial);
   io.run();
   EXPECT_EQ(value, 7);
