@@ -22,7 +22,6 @@ std::span<const cell> all_cells() {
       cell{"deadline_stuck_hardstop", deadline_stuck_hardstop},
       cell{"deadline_timerfd", deadline_timerfd},
       cell{"large_hardstop", large_hardstop},
-      cell{"large_memcpy", large_memcpy},
       cell{"start_hardstop", start_hardstop},
       cell{"start_bare", start_bare},
       cell{"start_gigabyte_hardstop", start_gigabyte_hardstop},

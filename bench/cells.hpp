@@ -29,7 +29,6 @@ figures deadline_timerfd(effort);
 
 // large.cpp
 figures large_hardstop(effort);
-figures large_memcpy(effort);
 
 // start.cpp
 figures start_hardstop(effort);

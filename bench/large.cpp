@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -29,7 +30,6 @@ void use(const T& value) {
 }
 
 std::int64_t read_ends(std::span<const double> values) {
-  use(values.front());
   const volatile double first = values.front();
   const volatile double last = values.back();
   return first == 1.0 && last == 1.0 ? now_ns() : -1;
@@ -47,61 +47,71 @@ void check(const std::vector<double>& values) {
   }
 }
 
+template <class Step>
+std::int64_t timed(Step step) {
+  const std::int64_t began = now_ns();
+  step();
+  return now_ns() - began;
+}
+
+// A job that reads, and a memcpy into memory that is there already. In turns within one process:
+// how fast a process copies depends on which pages it was given.
+void measure_arguments(hardstop::process_pool& pool, int rounds, figures& into) {
+  const std::vector<double> values(elements, 1.0);
+  std::vector<double> copy(elements, 0.0);
+  samples jobs(static_cast<std::size_t>(rounds));
+  samples copies(static_cast<std::size_t>(rounds));
+  for (int i = -3; i < rounds; ++i) {
+    const std::int64_t began = now_ns();
+    const std::int64_t read = pool.submit<&read_ends>(values).get();
+    if (read < 0) throw wrong("a job read other values than it was given");
+    if (i == -3) into["argument_first"] = static_cast<double>(read - began);
+    const std::int64_t copied = timed([&] {
+      std::memcpy(copy.data(), values.data(), elements * sizeof(double));
+      use(copy);
+    });
+    if (i < 0) continue;
+    jobs.add(read - began);
+    copies.add(copied);
+  }
+  jobs.tell(into, "argument_");
+  copies.tell(into, "memcpy_");
+}
+
+// A job that returns, and the copy of such a vector into a new one, whose pages the kernel makes
+// meanwhile.
+void measure_results(hardstop::process_pool& pool, int rounds, figures& into) {
+  const std::vector<double> values(elements, 1.0);
+  samples jobs(static_cast<std::size_t>(rounds));
+  samples copies(static_cast<std::size_t>(rounds));
+  for (int i = -3; i < rounds; ++i) {
+    std::int64_t had = 0;
+    {
+      const std::vector<double> made = pool.submit<&make>().get();
+      had = now_ns();
+      check(made);
+    }
+    std::optional<std::vector<double>> copy;
+    const std::int64_t copied = timed([&] { copy.emplace(values); });
+    check(*copy);
+    if (i < 0) continue;
+    jobs.add(had - *returns_at);
+    copies.add(copied);
+  }
+  jobs.tell(into, "result_");
+  copies.tell(into, "copy_");
+}
+
 }  // namespace
 
 figures large_hardstop(effort how_much) {
   const int rounds = times(how_much, 3, 25);
   returns_at = &share<std::atomic<std::int64_t>>();
-  const std::vector<double> values(elements, 1.0);
   hardstop::process_pool pool(two_workers());
   warm_up(pool);
-  samples there(static_cast<std::size_t>(rounds));
-  samples back(static_cast<std::size_t>(rounds));
   figures found;
-  for (int i = -3; i < rounds; ++i) {
-    const std::int64_t began = now_ns();
-    const std::int64_t read = pool.submit<&read_ends>(values).get();
-    if (read < 0) throw wrong("a job read other values than it was given");
-    if (i == -3) found["first"] = static_cast<double>(read - began);
-    if (i >= 0) there.add(read - began);
-  }
-  for (int i = -3; i < rounds; ++i) {
-    const std::vector<double> made = pool.submit<&make>().get();
-    const std::int64_t had = now_ns();
-    check(made);
-    if (i >= 0) back.add(had - *returns_at);
-  }
-  there.tell(found, "argument_");
-  back.tell(found, "result_");
-  return found;
-}
-
-// The same bytes copied once within one process: into memory that is there already (warm), and into
-// a new vector, whose pages the kernel makes meanwhile.
-figures large_memcpy(effort how_much) {
-  const int rounds = times(how_much, 3, 25);
-  const std::vector<double> values(elements, 1.0);
-  std::vector<double> copy(elements, 0.0);
-  samples warm(static_cast<std::size_t>(rounds));
-  samples fresh(static_cast<std::size_t>(rounds));
-  for (int i = -3; i < rounds; ++i) {
-    const std::int64_t began = now_ns();
-    std::memcpy(copy.data(), values.data(), elements * sizeof(double));
-    use(copy);
-    const std::int64_t copied = now_ns();
-    if (i >= 0) warm.add(copied - began);
-  }
-  for (int i = -3; i < rounds; ++i) {
-    const std::int64_t began = now_ns();
-    const std::vector<double> made(values);
-    use(made);
-    const std::int64_t copied = now_ns();
-    check(made);
-    if (i >= 0) fresh.add(copied - began);
-  }
-  figures found;
-  warm.tell(found, "argument_");
-  fresh.tell(found, "result_");
+  measure_arguments(pool, rounds, found);
+  measure_results(pool, rounds, found);
   return found;
 }
 
