@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <stdexcept>
 #include <stop_token>
 
@@ -15,8 +16,9 @@ namespace scenario {
 struct gates {
   support::counter begun;  // jobs that came to their gate
   support::counter open;   // jobs pass when it has reached their number
-  support::counter passed;
+  std::atomic<std::uint32_t> turns;
   std::array<std::atomic<int>, 1024> order;  // numbers of jobs, in the order in which they passed
+  support::counter passed;                   // that stand in it
   support::pid_list<64> pids;
 };
 
@@ -27,7 +29,8 @@ inline int pass(gates_ref ref, int number, unsigned opened_at) {
   auto& seen = *ref.visit().release();  // for the worker's life: many of these run in one
   seen.begun.add();
   if (!seen.open.wait_for(opened_at)) throw std::runtime_error("the gate never opened");
-  seen.order[seen.passed.add() % seen.order.size()] = number;
+  seen.order[seen.turns++ % seen.order.size()] = number;
+  seen.passed.add();
   return number;
 }
 

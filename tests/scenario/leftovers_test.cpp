@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -18,6 +19,7 @@ using stage_ref = support::board_ref<stage>;
 
 int start_daemon(stage_ref ref, int answer) {
   auto& seen = ref.join();
+  const auto daemons = static_cast<std::uint32_t>(seen.size());
   const pid_t between = ::fork();
   if (between == 0) {
     ::setsid();
@@ -29,6 +31,7 @@ int start_daemon(stage_ref ref, int answer) {
     ::_exit(0);
   }
   ::waitpid(between, nullptr, 0);
+  (void)seen.wait_for(daemons + 1);
   stage_ref::leave(seen);
   return answer;
 }

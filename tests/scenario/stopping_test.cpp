@@ -241,9 +241,9 @@ TEST_F(ending, at_once_with_no_time_at_all) {
   fill();
   pool_->shutdown({.timeout = 0s});
   for (auto& job : running_)
-    EXPECT_EQ(job.outcome().kind(), outcome_kind::cancelled);
+    expect_killed(job.outcome());
   for (auto& job : waiting_)
-    EXPECT_EQ(job.outcome().kind(), outcome_kind::cancelled);
+    expect_never_started(job.outcome());
   expect_processes_gone();
   pool_->shutdown();
 }
