@@ -41,7 +41,7 @@ act regular_expression(screen& out) {
   hardstop::process_pool pool{{.workers = 1}};
   const auto valid =
       pool.submit<&count_valid>({.timeout = 500ms, .name = "address check"}, addresses, mark);
-  static_cast<void>(valid.wait_for(400ms));
+  static_cast<void>(valid.wait_for(250ms));
   out.show_running(find_carriers(mark));
   const hardstop::outcome how = valid.outcome();
 

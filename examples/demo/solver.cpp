@@ -62,7 +62,7 @@ act solver(screen& out) {
   hardstop::process_pool pool{{.workers = 1}};
   auto answer =
       pool.submit<&solve>({.timeout = 1s, .name = "loop check"}, unrolled_loop(), 300ms, mark);
-  static_cast<void>(answer.wait_for(900ms));
+  static_cast<void>(answer.wait_for(700ms));
   out.show_running(find_carriers(mark));
   const hardstop::outcome how = answer.outcome();
 

@@ -1,6 +1,7 @@
 // A job's future: wait for it, stop it, learn how it ended.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -44,6 +45,40 @@ class stop_link {
   std::stop_callback<canceller> callback_;
 };
 
+/// Set once, by the thread that takes a job's result; others may look meanwhile.
+class taken_flag {
+ public:
+  taken_flag() noexcept = default;
+
+  taken_flag(taken_flag&& other) noexcept : set_(bool(other)) {}
+
+  taken_flag& operator=(taken_flag&& other) noexcept {
+    set_.store(bool(other), std::memory_order_relaxed);
+    return *this;
+  }
+
+  ~taken_flag() = default;
+
+  void set() noexcept { set_.store(true, std::memory_order_relaxed); }
+
+  explicit operator bool() const noexcept { return set_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> set_ = false;
+};
+
+/// Gives the memory of a job's result back when it was read.
+struct payload_release {
+  explicit payload_release(const job_handle& of) noexcept : job(of) {}
+
+  payload_release(const payload_release&) = delete;
+  payload_release& operator=(const payload_release&) = delete;
+
+  ~payload_release() { job.release_payload(); }
+
+  const job_handle& job;
+};
+
 /// A point in time that far from now; nothing if that is beyond any life.
 template <class Rep, class Period>
 std::optional<std::chrono::steady_clock::time_point> time_from_now(
@@ -59,9 +94,10 @@ std::optional<std::chrono::steady_clock::time_point> time_from_now(
 /// The future of one job, which returns T or void. Movable; destroying it does not cancel the job.
 ///
 /// One future is used by one thread at a time, except for cancel(), state() and pid(), which any
-/// thread may call while another waits. Without a job (moved from, or after get()) everything but
-/// valid(), destruction and assignment throws invalid_future. In a forked child of the process that
-/// submitted the job everything throws forked_child; destruction is silent.
+/// thread may call while another waits, in get() too; they answer after get() as well. Otherwise
+/// everything but valid(), destruction and assignment throws invalid_future after get(), and after
+/// the future was moved from. In a forked child of the process that submitted the job everything
+/// throws forked_child; destruction is silent.
 template <class T>
 class future {
  public:
@@ -69,17 +105,18 @@ class future {
 
   future() noexcept = default;
 
-  [[nodiscard]] bool valid() const noexcept { return bool(job_); }
+  [[nodiscard]] bool valid() const noexcept { return job_ && !taken_; }
 
   /// Waits for the end; returns the value or throws the job_error of its kind. When it throws
   /// job_cancelled, job_timed_out, worker_died or memory_limit_exceeded, no process of the job is
-  /// left (but see outcome::unconfirmed). Takes the result: afterwards the future has no job.
+  /// left (but see outcome::unconfirmed). Takes the result: afterwards the future is not valid().
   /// Throws decode_error if what came back cannot be read, would_deadlock in the delivery thread.
   T get() {
-    const detail::job_handle job = std::exchange(checked(), {});
+    wait();
+    taken_.set();
     stop_.reset();
-    job.wait_until(std::nullopt);
-    return detail::take_result<T>(job);
+    const detail::payload_release when_taken{job_};
+    return detail::take_result<T>(job_);
   }
 
   /// Waits for the end. Never stops the job.
@@ -104,15 +141,15 @@ class future {
   /// blocks: get() or outcome() tell when it is gone and how it ended. May be called again; a
   /// second call can make it harder or sooner. Once the job has ended it does nothing, to nobody.
   cancel_result cancel() const {
-    return checked().cancel(cancel_mode::ask_then_kill, std::nullopt);
+    return present().cancel(cancel_mode::ask_then_kill, std::nullopt);
   }
 
-  cancel_result cancel(cancel_mode mode) const { return checked().cancel(mode, std::nullopt); }
+  cancel_result cancel(cancel_mode mode) const { return present().cancel(mode, std::nullopt); }
 
   /// With a grace other than the job's own. Throws bad_options if it is negative.
   cancel_result cancel(cancel_mode mode, std::chrono::nanoseconds grace) const {
     detail::check_grace(grace);
-    return checked().cancel(mode, grace);
+    return present().cancel(mode, grace);
   }
 
   /// Cancels the job when the token is requested, for as long as this future has the job. At once
@@ -131,10 +168,10 @@ class future {
     return std::move(cancel_on(std::move(token), mode, grace));
   }
 
-  [[nodiscard]] job_state state() const { return checked().state(); }
+  [[nodiscard]] job_state state() const { return present().state(); }
 
   /// The process that runs the job or ran its last attempt; 0 while none has started.
-  [[nodiscard]] int pid() const { return checked().pid(); }
+  [[nodiscard]] int pid() const { return present().pid(); }
 
   /// Waits for the end and tells of it, whichever way it was. The value stays for get().
   [[nodiscard]] hardstop::outcome outcome() const {
@@ -147,19 +184,23 @@ class future {
 
   explicit future(detail::job_handle job) noexcept : job_(std::move(job)) {}
 
-  const detail::job_handle& checked() const {
+  /// The job, whether its result was taken or not. Stays where it is while get() runs, so that
+  /// other threads can look at it.
+  const detail::job_handle& present() const {
     if (!job_) [[unlikely]]
       detail::throw_invalid_future();
     return job_;
   }
 
-  detail::job_handle& checked() {
-    if (!job_) [[unlikely]]
+  /// The job, whose result is still here.
+  const detail::job_handle& checked() const {
+    if (!valid()) [[unlikely]]
       detail::throw_invalid_future();
     return job_;
   }
 
   detail::job_handle job_;
+  detail::taken_flag taken_;
   std::unique_ptr<detail::stop_link> stop_;
 };
 

@@ -110,6 +110,7 @@ void delivery::loop() {
     const lanes_read found = home_.read_lanes();
     if (found.gathering) lane_watch::nap();
     if (ran || found.reports != 0) continue;
+    if (watch.refresh()) home_.forget_old_lanes();
     if (home_.delivery_may_leave()) return;
     watch.sleep({.word = &bell_, .expected = heard, .scope = os::futex_scope::process},
                 std::nullopt);

@@ -134,6 +134,9 @@ class engine final : private schedule::effects {
   // Brings the list up to date; false if it was.
   bool refresh(lane_list&);
 
+  // Lets go of what waiting threads remember of workers that are gone. Delivery thread.
+  void forget_old_lanes();
+
   // Asked by the delivery thread after each wake-up: true if there is no pool, and it must return.
   bool delivery_may_leave();
 

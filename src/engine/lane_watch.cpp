@@ -22,10 +22,13 @@ bool lane_watch::worth_spinning() const {
   });
 }
 
-void lane_watch::refresh() {
-  if (!home_.refresh(list_) || !attending_) return;
-  for (const wire::lane_signals& lane : list_.lanes)
-    lane.attend();
+bool lane_watch::refresh() {
+  if (!home_.refresh(list_)) return false;
+  if (attending_) {
+    for (const wire::lane_signals& lane : list_.lanes)
+      lane.attend();
+  }
+  return true;
 }
 
 void lane_watch::nap() {

@@ -32,6 +32,10 @@ class lane_watch {
   // True: there is something left to read, of which nobody else may have been told.
   [[nodiscard]] bool leave();
 
+  // Takes note of workers that came and went; true: there were some. Keeps no lane of the latter
+  // mapped.
+  bool refresh();
+
   // Spins for a while if that has paid lately, then sleeps until a lane has news, `also` changes or
   // is rung, or the time comes. May return early for no reason.
   void sleep(os::awaited_word also, os::wait_deadline until);
@@ -39,7 +43,6 @@ class lane_watch {
  private:
   [[nodiscard]] bool news() const;
   [[nodiscard]] bool worth_spinning() const;
-  void refresh();
 
   engine& home_;
   const wire::listener who_;

@@ -51,6 +51,14 @@ bool engine::sleep_until_done(const job& which, std::optional<os::time_point> un
   return which.done();
 }
 
+// A thread that waits keeps the list of lanes for the next one, and with it their memory.
+void engine::forget_old_lanes() {
+  // Somebody waits just now, and looks at the list itself before it sleeps.
+  if (attended_.exchange(true, std::memory_order_acquire)) return;
+  attendance_.refresh();
+  attended_.store(false, std::memory_order_release);
+}
+
 int engine::pid_of(job& which) {
   if (which.done()) return which.pid;
   turn now(*this);

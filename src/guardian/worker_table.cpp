@@ -155,6 +155,10 @@ wire::gone worker_table::account_for(tracked_worker& worker, os::time_point now)
 }
 
 void worker_table::name_survivors(const tracked_worker& worker, wire::gone& account) const {
+  if (tree_is_gone(worker)) return;
+  // Should no look have succeeded, nobody can be named, but nobody is confirmed either.
+  account.unconfirmed.reason = wire::survival::ending;
+  account.unconfirmed.pid = worker.pid;
   std::uint32_t count = 0;
   for (const auto& [pid, found] : sweep_.strays()) {
     if (!may_belong(pid, found, worker)) continue;

@@ -52,6 +52,9 @@ TEST_F(future_test, value_and_end_of_the_future) {
   EXPECT_FALSE(job.valid());
   EXPECT_THROW(job.get(), hardstop::invalid_future);
   EXPECT_THROW(job.wait(), hardstop::invalid_future);
+  // Another thread may be about to cancel it just now.
+  EXPECT_EQ(job.cancel(), hardstop::cancel_result::too_late);
+  EXPECT_EQ(job.state(), job_state::done);
   EXPECT_THROW(hardstop::future<int>().cancel(), hardstop::invalid_future);
 }
 
