@@ -1,6 +1,7 @@
 // The boundary of the public templates (hardstop/detail/engine.hpp), carried over to the engine.
 #include <algorithm>
 
+#include "engine/cpp_workers.hpp"
 #include "engine/engine.hpp"
 #include "engine/scheduled.hpp"
 #include "guardian/containment.hpp"
@@ -147,9 +148,13 @@ void job_handle::on_done(continuation& then) const {
 
 // --- pool_handle
 
-pool_handle::pool_handle(const pool_options& options) {
+pool_handle::pool_handle(const pool_options& options)
+    : pool_handle(options, engine::cpp_workers()) {}
+
+pool_handle::pool_handle(const pool_options& options,
+                         std::shared_ptr<engine::worker_language> language) {
   validate(options);
-  pool_ = engine::engine::instance().open(options);
+  pool_ = engine::engine::instance().open(options, std::move(language));
 }
 
 job_handle pool_handle::submit(const submission& what) const {

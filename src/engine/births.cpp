@@ -69,6 +69,7 @@ in_worker::spec spec_of(const pool& home) {
     spec.initializer_arguments = options.initializer.arguments;
   }
   spec.pages = options.huge_pages ? wire::page_choice::huge : wire::page_choice::normal;
+  spec.runtime = home.language->spec();
   return spec;
 }
 
@@ -102,17 +103,28 @@ worker_memory make_memory(const pool_options& options) {
   return made;
 }
 
+os::result<guardian::born, guardian::birth_failure> born_by(const guardian::birth_plan& plan,
+                                                            worker_language& language) {
+  if (plan.start != guardian::start_method::fork) return guardian::give_birth(plan);
+  language.before_fork();
+  auto begun = guardian::begin_birth(plan);
+  language.after_fork();
+  if (!begun) return begun.error();
+  return guardian::await_birth(std::move(*begun), plan.start_timeout);
+}
+
 }  // namespace
 
 void engine::give_birth(const std::shared_ptr<pool>& home) {
   guardian::birth_plan plan;
   const pool_options& options = home->options;
   plan.start = as_start(options.start);
-  plan.hooks = &cpp_workers();
+  plan.hooks = &home->language->hooks();
   plan.cgroup = options.cgroup;
   plan.start_timeout = std::chrono::ceil<std::chrono::milliseconds>(options.start_timeout);
   if (options.start != start_method::fork) {
-    plan.exec_argv = own_program();
+    plan.exec_argv = home->language->program();
+    plan.exec_environment = home->language->variables();
     if (options.huge_pages)
       plan.exec_environment.emplace_back("GLIBC_TUNABLES", tunables_with_huge_pages());
     plan.exec_inherited = options.environment.descriptors;
@@ -124,7 +136,7 @@ void engine::give_birth(const std::shared_ptr<pool>& home) {
   if (!spec) failure = spec.error().message();
   if (failure.empty()) {
     plan.spec = std::move(*spec);
-    auto born = guardian::give_birth(plan);
+    auto born = born_by(plan, *home->language);
     if (born) {
       line = std::make_shared<guardian_line>();
       line->link = std::move(*born);

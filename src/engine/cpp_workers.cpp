@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "engine/worker_language.hpp"
 #include "guardian/role.hpp"
 #include "worker/loop.hpp"
 #include <hardstop/init.hpp>
@@ -26,17 +27,24 @@ class cpp_hooks final : public guardian::guardian_hooks {
   }
 };
 
-}  // namespace
-
-guardian::guardian_hooks& cpp_workers() {
+cpp_hooks& hooks_of_cpp() {
   // Never destroyed: a forked worker runs no static destructors, and a guardian may outlive the
   // host's.
   static auto* const hooks = new cpp_hooks();
   return *hooks;
 }
 
-std::vector<std::string> own_program() {
-  return {"/proc/self/exe"};
+class cpp_language final : public worker_language {
+ public:
+  guardian::guardian_hooks& hooks() override { return hooks_of_cpp(); }
+
+  std::vector<std::string> program() override { return {"/proc/self/exe"}; }
+};
+
+}  // namespace
+
+std::shared_ptr<worker_language> cpp_workers() {
+  return std::make_shared<cpp_language>();
 }
 
 std::string tunables_with_huge_pages() {
@@ -49,7 +57,7 @@ std::string tunables_with_huge_pages() {
 
 void init(int argc, char** argv) {
   if (guardian::role_of_this_process(argc, argv) != guardian::process_role::client) {
-    guardian::serve(engine::cpp_workers());
+    guardian::serve(engine::hooks_of_cpp());
   }
 }
 

@@ -1,17 +1,15 @@
 // What the guardians of C++ pools run.
 #pragma once
 
+#include <memory>
 #include <string>
-#include <vector>
-
-#include "guardian/hooks.hpp"
 
 namespace hardstop::engine {
 
-guardian::guardian_hooks& cpp_workers();
+class worker_language;
 
-// How this program is executed again, for forkserver and spawn.
-std::vector<std::string> own_program();
+// This program, executed again for forkserver and spawn.
+std::shared_ptr<worker_language> cpp_workers();
 
 // GLIBC_TUNABLES with huge pages for malloc added to what the host has there.
 std::string tunables_with_huge_pages();

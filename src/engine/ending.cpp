@@ -169,11 +169,17 @@ void engine::take_result(job& which) {
 
   if (report.kind == wire::report_kind::exception) {
     which.kind = outcome_kind::exception;
-    auto failure = wire::decode_failure(report.payload);
+    const worker_language& language = *home.language;
+    const bool large = current_.large && current_.large->has_payload();
+    auto failure = language.read_failure(large ? current_.large->payload() : report.payload);
     if (!failure)
       failure =
           wire::failure{.type = "unknown", .what = "the worker's account of it cannot be read"};
     which.bytes.clear();
+    if (language.keeps_exceptions()) {
+      which.bytes.assign(report.payload);
+      which.make_extra().large_out = std::move(current_.large);
+    }
     outcome::facts known = facts_of(which);
     read_output(at.captured, report.captured, known);
     which.make_extra().ended = std::make_unique<outcome>(

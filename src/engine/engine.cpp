@@ -130,14 +130,15 @@ void engine::settle_ended(schedule::job* next) {
 
 // --- pools
 
-std::shared_ptr<pool> engine::open(const pool_options& options) {
+std::shared_ptr<pool> engine::open(const pool_options& options,
+                                   std::shared_ptr<worker_language> language) {
   if (guardian::role_of_this_process() != guardian::process_role::client) {
     throw not_initialised(
         "a pool was made in a process that the library executed as a worker or guardian, before it "
         "called "
         "hardstop::init(argc, argv): make that call the first of main()");
   }
-  auto made = std::make_shared<pool>(options);
+  auto made = std::make_shared<pool>(options, std::move(language));
   made->home = this;
   if (options.initializer) {
     const auto [module, offset] = detail::identify(options.initializer.function);
@@ -210,7 +211,8 @@ bool engine::is_of_this_process() const {
 // --- jobs
 
 job* engine::submit(pool& home, const detail::submission& what) {
-  if (home.options.start != start_method::fork && !os::travels_by_exec(what.function.module)) {
+  if (home.options.start != start_method::fork && what.function != detail::function_id() &&
+      !os::travels_by_exec(what.function.module)) {
     throw other_build(
         "the module of job '" + std::string(what.default_name) +
         "' has no build-id, by which an executed worker would find its functions: link it with "

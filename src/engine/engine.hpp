@@ -109,7 +109,7 @@ class engine final : private schedule::effects {
 
   // --- for job_handle and pool_handle (api.cpp), any thread
 
-  std::shared_ptr<pool> open(const pool_options&);
+  std::shared_ptr<pool> open(const pool_options&, std::shared_ptr<worker_language>);
   job* submit(pool&, const detail::submission&);
   cancel_result cancel(job&, cancel_mode, std::optional<nanoseconds> grace);
   bool wait(job&, std::optional<os::time_point> until);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/worker.hpp"
+#include "engine/worker_language.hpp"
 #include "guardian/birth.hpp"
 #include "os/descriptor.hpp"
 #include "os/futex.hpp"
@@ -45,9 +46,11 @@ namespace hardstop::detail {
 // What a pool_handle holds. Lives as long as a handle or the engine needs it.
 class pool final : public schedule::pool, public std::enable_shared_from_this<pool> {
  public:
-  explicit pool(pool_options chosen) : options(std::move(chosen)) {}
+  pool(pool_options chosen, std::shared_ptr<engine::worker_language> spoken)
+      : options(std::move(chosen)), language(std::move(spoken)) {}
 
   const pool_options options;
+  const std::shared_ptr<engine::worker_language> language;
   std::string name;
   engine::engine* home = nullptr;
 

@@ -50,7 +50,8 @@ class loop {
 
   std::size_t reserved_by_arenas() const { return arguments_.reserved() + results_.reserved(); }
 
-  [[noreturn]] void run(const spec& told) {
+  // Until it is asked to leave.
+  void run(const spec& told) {
     capture_ = capture_watch{told.environment};
     if (const auto failure = runtime_.start(told, lane_.words())) give_up(*failure);
     stay_the_worker();
@@ -62,7 +63,7 @@ class loop {
           attempt(frame);
           break;
         case wire::claim_status::nothing:
-          wait();
+          if (wait() == then::leave) return runtime_.leave();
           break;
         case wire::claim_status::corrupt:
           end(exit_code::lane_corrupt);
@@ -116,8 +117,10 @@ class loop {
     return *bytes;
   }
 
-  // Until there may be a frame; or leaves.
-  void wait() {
+  enum class then : std::uint8_t { go_on, leave };
+
+  // Until there may be a frame, or it is time to leave.
+  then wait() {
     if (const auto passed = lane_.take_skipped()) {
       reporter_.report({.kind = wire::report_kind::slots_freed,
                         .payload = std::as_bytes(std::span{&*passed, 1})});
@@ -126,15 +129,15 @@ class loop {
       lane_.publish_cpu(wire::current_cpu());
       if (wire::spin_until([this] { return something_waits(); })) {
         score_.hit();
-        return leave_if_asked();
+        return next();
       }
       score_.miss();
     }
-    leave_if_asked();
+    if (next() == then::leave) return then::leave;
     if (zombies_.too_many()) reporter_.report({.kind = wire::report_kind::recycle});
     sleep();
     lane_.publish_cpu(wire::current_cpu());
-    leave_if_asked();
+    return next();
   }
 
   bool worth_spinning() const {
@@ -152,11 +155,9 @@ class loop {
     runtime_.after_sleep();
   }
 
-  void leave_if_asked() {
-    // What was put before the request still runs.
-    if (!lane_.exit_requested() || lane_.frame_waits()) return;
-    runtime_.leave();
-    end(exit_code::left);
+  // What was put before the request to leave still runs.
+  then next() const {
+    return lane_.exit_requested() && !lane_.frame_waits() ? then::leave : then::go_on;
   }
 
   const std::uint64_t generation_ = os::process_generation();
@@ -194,14 +195,14 @@ loop& make_loop(birth born, const spec& told, runtime& language) {
 
 }  // namespace
 
-void enter(birth born, runtime& language) {
+void serve(birth born, runtime& language) {
   // What the host had not yet written when it was forked is the host's to write.
   __fpurge(stdout);
   __fpurge(stderr);
   const auto told = read_spec(born.spec);
   if (!told) end(exit_code::no_lane);
   try {
-    // In a statement of its own: what was born ends with it, and run() does not return.
+    // In a statement of its own: what was born ends with it, long before run() does.
     loop& worker = make_loop(std::move(born), *told, language);
     worker.run(*told);
   } catch (...) {
@@ -209,6 +210,11 @@ void enter(birth born, runtime& language) {
     // out. The process would live on with its other threads, and nobody would know.
     end(exit_code::thread_exited);
   }
+}
+
+void enter(birth born, runtime& language) {
+  serve(std::move(born), language);
+  end(exit_code::left);
 }
 
 void enter(birth born) {

@@ -27,8 +27,12 @@ struct birth {
   std::optional<os::descriptor> standard_error;
 };
 
-// Becomes the worker. Returns never: leaves by _exit, with an exit_code of ours if no job decided
-// otherwise. Expects to be the only thread of the process.
+// Becomes the worker. Returns when it was asked to leave and the runtime has left: then all that
+// remains to be done is to end the process. Where it cannot go on it leaves by _exit, with an
+// exit_code of ours. Expects to be the only thread of the process.
+void serve(birth, runtime&);
+
+// The same, and ends the process.
 [[noreturn]] void enter(birth, runtime&);
 
 // The same with the C++ runtime.

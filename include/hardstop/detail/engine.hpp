@@ -19,6 +19,12 @@
 #include <hardstop/outcome.hpp>
 #include <hardstop/stats.hpp>
 
+namespace hardstop::engine {
+
+class worker_language;  // what workers speak, and how they are made
+
+}  // namespace hardstop::engine
+
 namespace hardstop::detail {
 
 class job;   // the engine's record of one job
@@ -133,6 +139,9 @@ class pool_handle {
 
   /// Starts no process. Throws bad_options, forked_child, not_initialised.
   explicit pool_handle(const pool_options& options);
+
+  /// A pool whose workers are not C++.
+  pool_handle(const pool_options& options, std::shared_ptr<engine::worker_language> language);
 
   /// Throws bad_options (options are validated here), queue_full, pool_closed, pool_broken,
   /// forked_child, system_failure; then no job exists.
