@@ -18,13 +18,14 @@ enum class cancel_mode : std::uint8_t {
   ask,            ///< request the job's std::stop_token, nothing else. The job may ignore it.
   ask_then_kill,  ///< ask; after the grace, kill the process tree. A grace of zero kills at once.
   kill,           ///< kill the process tree now
+  take_back,      ///< only if it has not started; a job that runs is left alone and not told
 };
 
 /// What a call to cancel() did at that moment. How the job ended is told by its outcome.
 enum class cancel_result : std::uint8_t {
   cancelled,  ///< it had not started and never will: the outcome is there
   requested,  ///< it runs: it is being asked or killed, and the outcome will tell which came first
-  too_late,   ///< it had already ended; nothing was done to anybody
+  too_late,   ///< it had already ended, or runs and was only to be taken back: nothing was done
 };
 
 /// What became of a request to cancel, once the job has ended.

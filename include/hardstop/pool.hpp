@@ -164,9 +164,8 @@ class process_pool {
         }
       }
     } catch (...) {
-      // Asking takes back what has not started and harms nothing that has.
       for (const auto& submitted : futures)
-        submitted.cancel(cancel_mode::ask);
+        submitted.cancel(cancel_mode::take_back);
       throw;
     }
     return futures;

@@ -175,6 +175,16 @@ void pool_handle::shutdown(const shutdown_options& options) const {
   if (options.wait) home.wait_closed(*pool_);
 }
 
+bool pool_handle::wait_closed(std::chrono::steady_clock::time_point until) const {
+  engine::engine& home = home_of(*pool_);
+  while (!ended(*pool_)) {
+    if (std::chrono::steady_clock::now() >= until) return false;
+    os::futex_wait(pool_->closed, 0, os::futex_scope::process, until);
+  }
+  home.wait_closed(*pool_);
+  return true;
+}
+
 pool_stats pool_handle::stats() const {
   return home_of(*pool_).stats(*pool_);
 }

@@ -30,6 +30,20 @@ schedule::pool_policy policy_of(const pool_options& options) {
   return policy;
 }
 
+schedule::cancel_mode scheduled(cancel_mode mode) {
+  switch (mode) {
+    case cancel_mode::ask:
+      return schedule::cancel_mode::ask;
+    case cancel_mode::ask_then_kill:
+      return schedule::cancel_mode::grace;
+    case cancel_mode::take_back:
+      return schedule::cancel_mode::take_back;
+    case cancel_mode::kill:
+      break;
+  }
+  return schedule::cancel_mode::kill;
+}
+
 schedule::duration grace_or_now(nanoseconds grace) {
   return std::max(grace, nanoseconds{0});
 }
@@ -288,11 +302,8 @@ cancel_result engine::cancel(job& which, cancel_mode mode, std::optional<nanosec
   // What has finished already is not killed for nothing.
   if (which.worker != nullptr) read_lane(ours(*which.worker), now.now(), wire::lane_slots);
   if (which.state == schedule::job_state::ended) return cancel_result::too_late;
-  const auto how = mode == cancel_mode::ask             ? schedule::cancel_mode::ask
-                   : mode == cancel_mode::ask_then_kill ? schedule::cancel_mode::grace
-                                                        : schedule::cancel_mode::kill;
-  const auto answer =
-      scheduler_.cancel(which, how, grace_or_now(grace.value_or(which.grace)), now.now());
+  const auto answer = scheduler_.cancel(which, scheduled(mode),
+                                        grace_or_now(grace.value_or(which.grace)), now.now());
   if (answer == schedule::cancel_answer::too_late) return cancel_result::too_late;
   return which.state == schedule::job_state::ended ? cancel_result::cancelled
                                                    : cancel_result::requested;

@@ -32,6 +32,7 @@ cancel_answer scheduler::cancel(job& what, cancel_mode mode, duration grace, ins
     wind_down(p, now);
     return cancel_answer::accepted;
   }
+  if (mode == cancel_mode::take_back) return cancel_answer::too_late;
   if (mode == cancel_mode::grace && grace <= duration::zero()) mode = cancel_mode::kill;
   if (mode != cancel_mode::kill && !what.cancel_requested) world_.ask(who, what);
   what.cancel_requested = true;

@@ -25,13 +25,14 @@
 namespace hardstop::schedule {
 
 enum class cancel_mode : std::uint8_t {
-  ask,    // tell the job, nothing else
-  grace,  // tell it, and kill it when the grace is over
-  kill,   // now
+  ask,        // tell the job, nothing else
+  grace,      // tell it, and kill it when the grace is over
+  kill,       // now
+  take_back,  // only if it has not started
 };
 
-// too_late: it has ended. accepted: it ended just now without having run, or is asked or killed;
-// its ending tells what came of it.
+// too_late: it has ended, or runs and was only to be taken back. accepted: it ended just now
+// without having run, or is asked or killed; its ending tells what came of it.
 enum class cancel_answer : std::uint8_t { accepted, too_late };
 
 enum class pending : std::uint8_t { run, cancel };

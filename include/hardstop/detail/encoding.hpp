@@ -100,6 +100,10 @@ class encoder {
     }
   }
 
+  /// A large range without a word about it in the message: the reader knows where it belongs. It
+  /// must last until the message has been handed over.
+  void append_bare_segment(std::span<const std::byte> range) { segments_.push_back(range); }
+
   /// The run of bytes, aligned to message_alignment. Valid until the next append.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {begin_, size_}; }
 

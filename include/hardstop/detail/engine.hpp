@@ -151,6 +151,9 @@ class pool_handle {
   /// would_deadlock if asked to wait in the delivery thread.
   void shutdown(const shutdown_options& options) const;
 
+  /// Waits for the end of a pool that was shut down; false if the time came first.
+  [[nodiscard]] bool wait_closed(std::chrono::steady_clock::time_point until) const;
+
   [[nodiscard]] pool_stats stats() const;
   [[nodiscard]] containment_report containment() const;
 

@@ -1,0 +1,75 @@
+"""Process pools whose jobs really stop.
+
+A drop-in for :class:`concurrent.futures.ProcessPoolExecutor`: running jobs can be cancelled, each
+with its whole process tree; jobs have time limits; it works under asyncio, anyio and trio.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform != "linux":
+    raise ImportError("hardstop stands on Linux system calls (pidfd, memfd, subreaper): use Linux")
+
+from . import _engine
+from . import _executor, _future, _pickling, _worker
+from ._errors import (
+    HardstopError,
+    JobStoppedError,
+    ProcessCancelledError,
+    ProcessMemoryError,
+    ProcessTimeoutError,
+    QueueFullError,
+    RemoteError,
+    WorkerDiedError,
+)
+from ._executor import ProcessPoolExecutor
+from ._future import Future
+from ._job import CurrentJob, current_job
+from ._options import ProcessCancelTimeout, ProcessTimeout
+from ._outcome import Outcome
+
+_engine.use(
+    {
+        "make_condition": _future.make_condition,
+        "load_result": _pickling.load_result,
+        "explain": _future.explain,
+        "publish": _future.publish,
+        "report_callback": _future.report_callback,
+        "engine_errors": _executor.engine_error,
+        "dump_result": _pickling.dump_result,
+        "dump_exception": _pickling.dump_exception,
+        "load_call": _pickling.load_call,
+        "load_function": _pickling.load_function,
+        "worker_main": _worker.worker_main,
+        "worker_initialize": _worker.worker_initialize,
+        "guardian_main": _worker.guardian_main,
+        "before_fork": _worker.before_fork,
+        "timeout": ProcessTimeout,
+        "cancel_timeout": ProcessCancelTimeout,
+        "future": Future,
+        "dump_call": _pickling.dump_call,
+        "name_function": _pickling.name_function,
+        "job_name": _pickling.job_name,
+    }
+)
+
+__version__ = _engine.__version__
+
+__all__ = [
+    "CurrentJob",
+    "Future",
+    "HardstopError",
+    "JobStoppedError",
+    "Outcome",
+    "ProcessCancelTimeout",
+    "ProcessCancelledError",
+    "ProcessMemoryError",
+    "ProcessPoolExecutor",
+    "ProcessTimeout",
+    "ProcessTimeoutError",
+    "QueueFullError",
+    "RemoteError",
+    "WorkerDiedError",
+    "current_job",
+]

@@ -1,0 +1,193 @@
+"""A future whose running job can be stopped."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import concurrent.futures._base as _base
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from . import _engine
+from ._errors import (
+    ProcessCancelledError,
+    ProcessMemoryError,
+    ProcessTimeoutError,
+    WorkerDiedError,
+)
+from ._outcome import Outcome, outcome_of
+
+T = TypeVar("T")
+
+_ASK, _ASK_THEN_KILL, _KILL, _TAKE_BACK = range(4)
+_STATES = ("queued", "running", "done")
+
+
+class Future(_engine.FutureCore, concurrent.futures.Future[T]):
+    """The future of one job: a :class:`concurrent.futures.Future` that can stop what runs.
+
+    Differences from the standard library, the first one first: ``cancel()`` on a running job
+    returns True and stops it. There True means that it never ran; here half of it may have.
+    ``outcome`` tells.
+    """
+
+    # A condition and lists are made when somebody asks for them, in C++.
+    __init__ = object.__init__  # type: ignore[assignment]
+
+    def cancel(self, grace: float | None = None) -> bool:
+        """Stops the job. Never blocks; True if it had not ended.
+
+        A job that has not started never will: the future is cancelled at once. One that runs
+        stays RUNNING until its process tree is confirmed gone; then the future is cancelled, or,
+        if the job finished first, has its result. ``grace``, in seconds, replaces what
+        ProcessCancelTimeout said; called again it can only shorten it.
+        """
+        answer = self._cancel(_ASK_THEN_KILL, grace)
+        if answer is None:
+            return super().cancel()
+        return bool(answer != 2)
+
+    def kill(self) -> bool:
+        """Like ``cancel()``, without any grace."""
+        answer = self._cancel(_KILL, None)
+        if answer is None:
+            return super().cancel()
+        return bool(answer != 2)
+
+    def ask(self) -> bool:
+        """Asks the job to stop (``current_job().cancel_requested``) and never kills it."""
+        answer = self._cancel(_ASK, None)
+        return answer is not None and answer != 2
+
+    def take_back(self) -> bool:
+        """Cancels the job if it has not started; leaves it alone if it runs."""
+        answer = self._cancel(_TAKE_BACK, None)
+        if answer is None:
+            return super().cancel()
+        return bool(answer == 0)
+
+    def running(self) -> bool:
+        """Whether the job is being executed now."""
+        if self.done():
+            return False
+        state = self._job_state()
+        return super().running() if state is None else bool(state == 1)
+
+    def done(self) -> bool:
+        """Whether the job has ended, one way or the other."""
+        return self._state in ("FINISHED", "CANCELLED_AND_NOTIFIED", "CANCELLED")
+
+    def cancelled(self) -> bool:
+        """Whether the job was cancelled through this future, and is gone."""
+        return self._state in ("CANCELLED_AND_NOTIFIED", "CANCELLED")
+
+    def result(self, timeout: float | None = None) -> T:
+        """The job's result, or its exception. A ``timeout`` never stops the job, it only alerts."""
+        if self._state != "FINISHED":
+            self._await(timeout)
+        try:
+            if self._exception is not None:
+                raise self._exception
+            return self._result  # type: ignore[return-value]
+        finally:
+            self = None  # type: ignore[assignment]  # breaks a cycle with the traceback
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The job's exception, or None. See ``result()``."""
+        if self._state != "FINISHED":
+            self._await(timeout)
+        return self._exception
+
+    def _await(self, timeout: float | None) -> None:
+        ended = self._wait(timeout)
+        if ended is None:  # not a pool's
+            super().exception(timeout)
+        elif not ended:
+            raise concurrent.futures.TimeoutError()
+        if self.cancelled():
+            raise self._exception or ProcessCancelledError()
+
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
+        """Calls ``fn(future)`` when the job has ended; see the standard library."""
+        if self._add_done_callback(fn) is NotImplemented:
+            super().add_done_callback(fn)
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs the job, or ran its last attempt; None while none has begun."""
+        return self._job_pid() or None
+
+    @property
+    def state(self) -> str:
+        """``"queued"``, ``"running"`` or ``"done"``."""
+        if self.done():
+            return "done"
+        state = self._job_state()
+        return "queued" if state is None else _STATES[state]
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the job ended; None while it has not."""
+        told = self._job_outcome()
+        return None if told is None else outcome_of(told)
+
+    def __repr__(self) -> str:
+        if not self.done():
+            return f"<{type(self).__name__} at {id(self):#x} state={self.state}>"
+        return super().__repr__()
+
+    def __class_getitem__(cls, item: object) -> Any:
+        return cls
+
+
+def make_condition() -> threading.Condition:
+    return threading.Condition()
+
+
+_KINDS: dict[str, type[Exception]] = {
+    "timed out": ProcessTimeoutError,
+    "worker died": WorkerDiedError,
+    "memory limit": ProcessMemoryError,
+    "cancelled": ProcessCancelledError,
+}
+
+
+def explain(future: Future[Any], told: dict[str, Any]) -> tuple[str, BaseException]:
+    """State and exception of a job that has no result of its own."""
+    how = outcome_of(told)
+    if how.kind == "not started":
+        if how.by_shutdown:
+            return "CANCELLED_AND_NOTIFIED", _with(ProcessCancelledError(how.text), how)
+        return "FINISHED", _with(WorkerDiedError(how.text), how)
+    error = _with(_KINDS[how.kind](how.text), how)
+    if how.kind == "cancelled" and (future._cancel_requested or not how.started):
+        return "CANCELLED_AND_NOTIFIED", error
+    return "FINISHED", error
+
+
+def _with(error: Any, how: Outcome) -> BaseException:
+    error.outcome = how
+    return error  # type: ignore[no-any-return]
+
+
+def publish(
+    future: Future[Any], state: str, result: object, exception: BaseException | None
+) -> None:
+    """Ends a future that somebody waits for, as concurrent.futures does."""
+    with future._condition:
+        future._result = result
+        future._exception = exception
+        future._state = state
+        for waiter in future._waiters:
+            if state == "CANCELLED_AND_NOTIFIED":
+                waiter.add_cancelled(future)
+            elif exception is not None:
+                waiter.add_exception(future)
+            else:
+                waiter.add_result(future)
+        future._condition.notify_all()
+
+
+def report_callback(future: Future[Any], error: BaseException | None) -> None:
+    """A done callback raised: logged where concurrent.futures logs it."""
+    _base.LOGGER.error("exception calling callback for %r", future, exc_info=error)

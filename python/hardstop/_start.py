@@ -1,0 +1,119 @@
+"""How the processes of a pool come to be: the three start methods of multiprocessing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.context
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from multiprocessing import spawn, util
+from pathlib import Path
+from typing import Any
+
+from ._snapshot import Snapshot
+from ._worker import Told, leave_to_forks
+
+
+class _InheritedDescriptor:
+    """A descriptor that executed workers have under the number it has here."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def detach(self) -> int:
+        return self.number
+
+
+class _Descriptors:
+    """Stands where multiprocessing has the child it is about to spawn: collects descriptors."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+
+    def duplicate_for_child(self, number: int) -> int:
+        copy = os.dup(number)  # the caller may close its own before a worker is born
+        self.numbers.append(copy)
+        return copy
+
+    def DupFd(self, number: int) -> _InheritedDescriptor:  # noqa: N802 - multiprocessing's name
+        return _InheritedDescriptor(self.duplicate_for_child(number))
+
+
+def _program() -> list[str]:
+    here = str(Path(__file__).resolve().parent.parent)
+    code = (
+        f"import sys; sys.path.append({here!r}); from hardstop import _engine; _engine.serve_role()"
+    )
+    executable = os.fsdecode(spawn.get_executable())
+    return [executable, *util._args_from_interpreter_flags(), "-c", code]  # type: ignore[attr-defined]
+
+
+class Start:
+    """How one pool's workers begin. Made at its first submit."""
+
+    def __init__(
+        self,
+        context: multiprocessing.context.BaseContext,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+    ) -> None:
+        self.method = context.get_start_method()
+        self.program: list[str] = []
+        self.descriptors: list[int] = []
+        self.snapshot = Snapshot()
+        told = Told(
+            method=self.method,
+            client_pid=os.getpid(),
+            client_name=multiprocessing.current_process().name,
+        )
+        if self.method == "fork":
+            told.initializer, told.initargs = initializer, initargs
+            self._runtime = leave_to_forks(told)
+        else:
+            self._prepare_executed(told, initializer, initargs)
+
+    def _prepare_executed(
+        self,
+        told: Told,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+    ) -> None:
+        from multiprocessing import forkserver, resource_tracker
+        from multiprocessing.reduction import ForkingPickler
+
+        self.program = _program()
+        told.preparation = spawn.get_preparation_data("hardstop")
+        preload = forkserver._forkserver._preload_modules  # type: ignore[attr-defined]
+        told.preload = list(preload)
+        collected = _Descriptors()
+        if initializer is not None:
+            multiprocessing.context.set_spawning_popen(collected)
+            try:
+                told.pickled_initializer = bytes(ForkingPickler.dumps((initializer, initargs)))
+            finally:
+                multiprocessing.context.set_spawning_popen(None)
+        told.tracker = resource_tracker.getfd()  # type: ignore[attr-defined]
+        self.descriptors = [*collected.numbers, told.tracker]
+        self._runtime = _dump_with_authkey(told)
+
+    def runtime(self) -> bytes:
+        """Asked for when a guardian is about to be born."""
+        importable = self.method == "fork" or _main_can_be_prepared()
+        self.snapshot.take(main_is_there=importable)
+        return self._runtime
+
+
+def _dump_with_authkey(told: Told) -> bytes:
+    # An authentication key is pickled only for a child.
+    multiprocessing.context.set_spawning_popen(_Descriptors())
+    try:
+        return pickle.dumps(told, 5)
+    finally:
+        multiprocessing.context.set_spawning_popen(None)
+
+
+def _main_can_be_prepared() -> bool:
+    main = sys.modules["__main__"]
+    return getattr(main, "__spec__", None) is not None or hasattr(main, "__file__")

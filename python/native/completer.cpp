@@ -1,0 +1,106 @@
+#include "completer.hpp"
+
+#include <sys/prctl.h>
+
+#include <atomic>
+#include <thread>
+
+#include "os/futex.hpp"
+#include "os/same_process.hpp"
+#include "os/signals.hpp"
+#include "python.hpp"
+
+namespace hardstop::python {
+
+namespace {
+
+struct of_a_process {
+  std::uint64_t generation;
+  completer thread;
+};
+
+std::atomic<of_a_process*> present{nullptr};
+
+}  // namespace
+
+completer& completer::instance() {
+  of_a_process* found = present.load(std::memory_order_acquire);
+  const std::uint64_t generation = os::process_generation();
+  if (found != nullptr && found->generation == generation) return found->thread;
+  // The first use, or the first after a fork: the copy that was inherited has no thread. Never
+  // freed: a job may end after everything else.
+  auto* fresh = new of_a_process{.generation = generation, .thread = {}};
+  if (present.compare_exchange_strong(found, fresh, std::memory_order_acq_rel)) {
+    return fresh->thread;
+  }
+  delete fresh;
+  return present.load(std::memory_order_acquire)->thread;
+}
+
+void completer::start() {
+  if (thread_.joinable()) return;
+  stopping_ = false;
+  const os::signals_blocked quiet;  // handlers of the host's never run here
+  thread_ = std::thread([this] { loop(); });
+}
+
+void completer::stop() {
+  if (!thread_.joinable()) return;
+  stopping_ = true;
+  bell_.fetch_add(1, std::memory_order_seq_cst);
+  os::futex_wake(bell_, os::futex_scope::process);
+  const gil_released others_run;
+  thread_.join();
+}
+
+void completer::push(completion& done) noexcept {
+  // A stack of many writers, emptied as a whole by one reader: no ABA.
+  detail::continuation* first = done_.load(std::memory_order_relaxed);
+  do {
+    done.next = first;
+  } while (!done_.compare_exchange_weak(first, &done, std::memory_order_release,
+                                        std::memory_order_relaxed));
+  // Only whoever finds it empty wakes: the reader empties it after it has read the bell.
+  if (first != nullptr) return;
+  bell_.fetch_add(1, std::memory_order_seq_cst);
+  os::futex_wake(bell_, os::futex_scope::process);
+}
+
+void completion::run() noexcept {
+  completer::instance().push(*this);
+}
+
+void completer::take_all() {
+  detail::continuation* newest = done_.exchange(nullptr, std::memory_order_acquire);
+  detail::continuation* next = nullptr;
+  while (newest != nullptr) {  // oldest first
+    detail::continuation* older = newest->next;
+    newest->next = next;
+    next = newest;
+    newest = older;
+  }
+  if (next == nullptr) return;
+  const gil_taken gil;
+  while (next != nullptr) {
+    auto& each = static_cast<completion&>(*next);
+    next = next->next;  // completing may free it
+    while (!each.complete()) {
+      // Another thread is about to resolve it, and needs the GIL for that.
+      const gil_released others_run;
+      std::this_thread::yield();
+    }
+  }
+}
+
+void completer::loop() {
+  ::prctl(PR_SET_NAME, "hs-completer");
+  while (true) {
+    const std::uint32_t heard = bell_.load(std::memory_order_seq_cst);
+    take_all();
+    if (done_.load(std::memory_order_acquire) != nullptr) continue;
+    if (stopping_) return;
+    os::futex_wait(bell_, heard, os::futex_scope::process);
+  }
+}
+
+}  // namespace hardstop::python

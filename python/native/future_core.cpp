@@ -1,0 +1,371 @@
+#include "future_core.hpp"
+
+#include <structmember.h>
+
+#include <chrono>
+#include <cmath>
+#include <new>
+#include <optional>
+
+#include "errors.hpp"
+#include "results.hpp"
+#include <hardstop/errors.hpp>
+
+namespace hardstop::python {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+// Signal handlers run in the main thread, between two waits.
+constexpr auto signal_slice = std::chrono::milliseconds(50);
+
+future_object& core(PyObject* self) {
+  return *reinterpret_cast<future_object*>(self);
+}
+
+// --- resolving
+
+struct end {
+  object state;
+  object result;
+  object exception;
+};
+
+object raised_exception() {
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* trace = nullptr;
+  PyErr_Fetch(&type, &value, &trace);
+  PyErr_NormalizeException(&type, &value, &trace);
+  if (trace != nullptr && value != nullptr) PyException_SetTraceback(value, trace);
+  Py_XDECREF(type);
+  Py_XDECREF(trace);
+  return object::steal(value);
+}
+
+end read_end(future_object& self) {
+  const object none = object::borrow(Py_None);
+  const object finished = object::borrow(states().finished);
+  const outcome_kind kind = self.job.kind();
+  if (kind == outcome_kind::value || kind == outcome_kind::exception) {
+    object value = load_result(self.job);
+    if (value) return {finished, std::move(value), none};
+    // A job's own exception, or what went wrong when the result was read.
+    return {finished, none, raised_exception()};
+  }
+  const object how = describe(self.job.outcome());
+  const object pair = how ? object::steal(PyObject_CallFunctionObjArgs(
+                                the_callbacks().explain.get(), reinterpret_cast<PyObject*>(&self),
+                                how.get(), nullptr))
+                          : object();
+  if (!pair) return {finished, none, raised_exception()};
+  return {object::borrow(PyTuple_GetItem(pair.get(), 0)), none,
+          object::borrow(PyTuple_GetItem(pair.get(), 1))};
+}
+
+void set_slot(PyObject*& slot, const object& value) {
+  PyObject* old = std::exchange(slot, Py_NewRef(value.get()));
+  Py_XDECREF(old);
+}
+
+void resolve(future_object& self) {
+  if (self.resolved != resolution::none) return;
+  self.resolved = resolution::under_way;
+  const end how = read_end(self);
+  self.job.release_payload();
+  if (self.condition == nullptr && self.waiters == nullptr) {
+    set_slot(self.result, how.result);
+    set_slot(self.exception, how.exception);
+    set_slot(self.state, how.state);
+  } else {
+    const object published = object::steal(PyObject_CallFunctionObjArgs(
+        the_callbacks().publish.get(), reinterpret_cast<PyObject*>(&self), how.state.get(),
+        how.result.get(), how.exception.get(), nullptr));
+    if (!published) PyErr_WriteUnraisable(reinterpret_cast<PyObject*>(&self));
+  }
+  self.resolved = resolution::done;
+}
+
+void call_back(PyObject* self, PyObject* callback) {
+  const object returned = object::steal(PyObject_CallOneArg(callback, self));
+  if (returned) return;
+  // Logged as concurrent.futures logs it; KeyboardInterrupt and SystemExit have nowhere to go.
+  const object what = raised_exception();
+  const object reported = object::steal(PyObject_CallFunctionObjArgs(
+      the_callbacks().report_callback.get(), self, what ? what.get() : Py_None, nullptr));
+  if (!reported) PyErr_WriteUnraisable(callback);
+}
+
+void run_callbacks(PyObject* self) {
+  const object list = object::steal(std::exchange(core(self).callbacks, nullptr));
+  if (!list) return;
+  // By index: a callback may add another.
+  for (Py_ssize_t at = 0; at < PyList_GET_SIZE(list.get()); ++at) {
+    const object each = object::borrow(PyList_GET_ITEM(list.get(), at));
+    call_back(self, each.get());
+  }
+}
+
+// --- methods
+
+std::optional<clock::time_point> deadline_of(PyObject* timeout) {
+  if (timeout == Py_None) return std::nullopt;
+  const double seconds = PyFloat_AsDouble(timeout);
+  if (seconds == -1.0 && PyErr_Occurred() != nullptr) throw python_error();
+  constexpr double longest = 1e9;
+  if (std::isnan(seconds) || seconds > longest) return std::nullopt;
+  return clock::now() + std::chrono::duration_cast<clock::duration>(
+                            std::chrono::duration<double>(std::max(seconds, 0.0)));
+}
+
+bool wait_slice(const detail::job_handle& job, std::optional<clock::time_point> until) {
+  const gil_released others_run;
+  return job.wait_until(until);
+}
+
+// True: resolved. False: the time is over.
+bool wait(PyObject* self, PyObject* timeout) {
+  future_object& of = core(self);
+  const auto deadline = deadline_of(timeout);
+  // Its own handle: another thread may drop the future meanwhile.
+  const detail::job_handle job = of.job;
+  while (of.resolved != resolution::done) {
+    const auto now = clock::now();
+    if (deadline && now >= *deadline && !job.wait_until(now)) return false;
+    auto until = now + signal_slice;
+    if (deadline && *deadline < until) until = *deadline;
+    if (wait_slice(job, until)) {
+      if (of.resolved == resolution::under_way) {
+        const gil_released others_run;
+        std::this_thread::yield();
+      }
+      resolve(of);
+    }
+    if (PyErr_CheckSignals() != 0) throw python_error();
+  }
+  return true;
+}
+
+template <PyObject* (*Body)(PyObject*, PyObject*)>
+PyObject* guarded(PyObject* self, PyObject* argument) {
+  return translated([&] { return Body(self, argument); });
+}
+
+PyObject* wait_method(PyObject* self, PyObject* timeout) {
+  if (!core(self).job) Py_RETURN_NONE;  // somebody else's future: not made by a pool
+  return PyBool_FromLong(wait(self, timeout) ? 1 : 0);
+}
+
+PyObject* cancel_method(PyObject* self, PyObject* args) {
+  int mode = 0;
+  PyObject* grace = nullptr;
+  if (PyArg_ParseTuple(args, "iO", &mode, &grace) == 0) return nullptr;
+  future_object& of = core(self);
+  if (!of.job) Py_RETURN_NONE;
+  std::optional<std::chrono::nanoseconds> time;
+  if (grace != Py_None) {
+    const double seconds = PyFloat_AsDouble(grace);
+    if (seconds == -1.0 && PyErr_Occurred() != nullptr) return nullptr;
+    time = std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(seconds, 1e9) * 1e9));
+  }
+  of.cancel_requested = true;
+  const cancel_result answer = of.job.cancel(static_cast<cancel_mode>(mode), time);
+  if (answer == cancel_result::cancelled) {
+    resolve(of);
+    run_callbacks(self);
+  } else if (answer == cancel_result::too_late) {
+    of.cancel_requested = false;
+  }
+  return PyLong_FromLong(static_cast<long>(answer));
+}
+
+PyObject* add_done_callback(PyObject* self, PyObject* callback) {
+  future_object& of = core(self);
+  if (!of.job) Py_RETURN_NOTIMPLEMENTED;
+  if (of.resolved == resolution::done) {
+    call_back(self, callback);
+    Py_RETURN_NONE;
+  }
+  if (of.callbacks == nullptr && (of.callbacks = PyList_New(0)) == nullptr) return nullptr;
+  if (PyList_Append(of.callbacks, callback) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* job_state_method(PyObject* self, PyObject* /*none*/) {
+  if (!core(self).job) Py_RETURN_NONE;
+  return PyLong_FromLong(static_cast<long>(core(self).job.state()));
+}
+
+PyObject* pid_method(PyObject* self, PyObject* /*none*/) {
+  if (!core(self).job) Py_RETURN_NONE;
+  return PyLong_FromLong(core(self).job.pid());
+}
+
+PyObject* outcome_method(PyObject* self, PyObject* /*none*/) {
+  if (!core(self).job || core(self).job.state() != job_state::done) Py_RETURN_NONE;
+  return describe(core(self).job.outcome()).release();
+}
+
+// --- members made when asked for
+
+PyObject* get_condition(PyObject* self, void* /*closure*/) {
+  PyObject*& condition = core(self).condition;
+  if (condition == nullptr) {
+    PyObject* made = PyObject_CallNoArgs(the_callbacks().make_condition.get());
+    if (made == nullptr) return nullptr;
+    // Another thread may have made one meanwhile.
+    if (condition == nullptr) {
+      condition = made;
+    } else {
+      Py_DECREF(made);
+    }
+  }
+  return Py_NewRef(condition);
+}
+
+int set_condition(PyObject* self, PyObject* value, void* /*closure*/) {
+  PyObject* old = std::exchange(core(self).condition, Py_XNewRef(value));
+  Py_XDECREF(old);
+  return 0;
+}
+
+template <PyObject* future_object::*Member>
+PyObject* get_list(PyObject* self, void* /*closure*/) {
+  PyObject*& list = core(self).*Member;
+  if (list == nullptr && (list = PyList_New(0)) == nullptr) return nullptr;
+  return Py_NewRef(list);
+}
+
+template <PyObject* future_object::*Member>
+int set_member(PyObject* self, PyObject* value, void* /*closure*/) {
+  PyObject* old = std::exchange(core(self).*Member, Py_XNewRef(value));
+  Py_XDECREF(old);
+  return 0;
+}
+
+template <PyObject* future_object::*Member>
+PyObject* get_member(PyObject* self, void* /*closure*/) {
+  PyObject* value = core(self).*Member;
+  return Py_NewRef(value == nullptr ? Py_None : value);
+}
+
+PyObject* get_cancel_requested(PyObject* self, void* /*closure*/) {
+  return PyBool_FromLong(core(self).cancel_requested ? 1 : 0);
+}
+
+// --- the type
+
+PyObject* make(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) {
+  PyObject* self = type->tp_alloc(type, 0);
+  if (self == nullptr) return nullptr;
+  future_object& of = core(self);
+  new (&of.job) detail::job_handle();
+  new (&of.completion) future_completion(of);
+  of.resolved = resolution::none;
+  of.cancel_requested = false;
+  of.state = Py_NewRef(states().pending);
+  return self;
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  future_object& of = core(self);
+  Py_VISIT(of.result);
+  Py_VISIT(of.exception);
+  Py_VISIT(of.condition);
+  Py_VISIT(of.waiters);
+  Py_VISIT(of.callbacks);
+  Py_VISIT(Py_TYPE(self));
+  return 0;
+}
+
+int clear(PyObject* self) {
+  future_object& of = core(self);
+  Py_CLEAR(of.result);
+  Py_CLEAR(of.exception);
+  Py_CLEAR(of.condition);
+  Py_CLEAR(of.waiters);
+  Py_CLEAR(of.callbacks);
+  return 0;
+}
+
+void destroy(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  static_cast<void>(clear(self));
+  future_object& of = core(self);
+  Py_CLEAR(of.state);
+  of.job.~job_handle();
+  of.completion.~future_completion();
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyMethodDef methods[] = {
+    {"_wait", &guarded<wait_method>, METH_O,
+     "Waits for the job's end, seconds or None; true if it has ended, None without a job."},
+    {"_cancel", &guarded<cancel_method>, METH_VARARGS, "(mode, grace or None) -> what it did"},
+    {"_add_done_callback", &guarded<add_done_callback>, METH_O, nullptr},
+    {"_job_state", &guarded<job_state_method>, METH_NOARGS, nullptr},
+    {"_job_pid", &guarded<pid_method>, METH_NOARGS, nullptr},
+    {"_job_outcome", &guarded<outcome_method>, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef members[] = {
+    {"_state", &get_member<&future_object::state>, &set_member<&future_object::state>, nullptr,
+     nullptr},
+    {"_result", &get_member<&future_object::result>, &set_member<&future_object::result>, nullptr,
+     nullptr},
+    {"_exception", &get_member<&future_object::exception>, &set_member<&future_object::exception>,
+     nullptr, nullptr},
+    {"_condition", &get_condition, &set_condition, nullptr, nullptr},
+    {"_waiters", &get_list<&future_object::waiters>, &set_member<&future_object::waiters>, nullptr,
+     nullptr},
+    {"_done_callbacks", &get_list<&future_object::callbacks>,
+     &set_member<&future_object::callbacks>, nullptr, nullptr},
+    {"_cancel_requested", &get_cancel_requested, nullptr, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyType_Slot slots[] = {
+    {Py_tp_new, reinterpret_cast<void*>(&make)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(&destroy)},
+    {Py_tp_traverse, reinterpret_cast<void*>(&traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(&clear)},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, members},
+    {0, nullptr},
+};
+
+PyType_Spec spec{
+    .name = "hardstop._engine.FutureCore",
+    .basicsize = sizeof(future_object),
+    .itemsize = 0,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = slots,
+};
+
+}  // namespace
+
+bool future_completion::complete() {
+  if (of_.resolved == resolution::under_way) return false;
+  auto* self = reinterpret_cast<PyObject*>(&of_);
+  resolve(of_);
+  run_callbacks(self);
+  Py_DECREF(self);  // attach()'s; may destroy *this
+  return true;
+}
+
+PyObject* make_future_type() {
+  return PyType_FromSpec(&spec);
+}
+
+void attach(PyObject* future, detail::job_handle job) {
+  future_object& of = core(future);
+  of.job = std::move(job);
+  Py_INCREF(future);
+  of.job.on_done(of.completion);
+}
+
+}  // namespace hardstop::python

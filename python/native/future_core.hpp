@@ -1,0 +1,58 @@
+// The part of hardstop.Future that is C++: the job, the state, and how the one becomes the other.
+//
+// A concurrent.futures.Future costs a microsecond to make, most of it a condition that hardly
+// anybody asks for. Here condition and lists are made when somebody looks at them.
+//
+// Threads. Everything below runs with the GIL, so that looking at a member and changing it is one
+// step as long as no Python code runs in between. A future is resolved once: by a thread that waits
+// for it, by the one that cancels it before it started, or by the completer. Whoever comes first
+// marks it `resolving`; the result is loaded (Python code: other threads run) and only then
+// published. If nobody has made a condition, publishing is one store under the GIL: a waiter that
+// makes a condition later looks at the state after that and finds it done. Otherwise the condition
+// is taken, in Python, as concurrent.futures does.
+//
+// Callbacks run in the completer's thread or in that of cancel(); never in a thread that waits.
+#pragma once
+
+#include "callbacks.hpp"
+#include "completer.hpp"
+#include "python.hpp"
+#include <hardstop/detail/engine.hpp>
+
+namespace hardstop::python {
+
+struct future_object;
+
+class future_completion final : public completion {
+ public:
+  explicit future_completion(future_object& of) : of_(of) {}
+
+  bool complete() override;
+
+ private:
+  future_object& of_;
+};
+
+enum class resolution : std::uint8_t { none, under_way, done };
+
+struct future_object {
+  PyObject_HEAD;
+  detail::job_handle job;
+  future_completion completion;
+  resolution resolved;
+  bool cancel_requested;
+  PyObject* state;
+  PyObject* result;
+  PyObject* exception;
+  PyObject* condition;  // made when it is asked for
+  PyObject* waiters;
+  PyObject* callbacks;
+};
+
+// Makes the type; null with an exception set if that fails.
+PyObject* make_future_type();
+
+// A future takes its job. Keeps it alive until the completer has seen it done.
+void attach(PyObject* future, detail::job_handle job);
+
+}  // namespace hardstop::python

@@ -1,0 +1,181 @@
+// hardstop._engine: the engine, for the Python package and nobody else.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "callbacks.hpp"
+#include "completer.hpp"
+#include "errors.hpp"
+#include "future_core.hpp"
+#include "guardian/role.hpp"
+#include "pool.hpp"
+#include "python_language.hpp"
+#include "python_runtime.hpp"
+#include <hardstop/errors.hpp>
+#include <hardstop/version.hpp>
+
+namespace nb = nanobind;
+
+namespace hardstop::python {
+
+callbacks& the_callbacks() {
+  static auto* const all = new callbacks();
+  return *all;
+}
+
+const state_names& states() {
+  static const state_names all{.pending = PyUnicode_InternFromString("PENDING"),
+                               .running = PyUnicode_InternFromString("RUNNING"),
+                               .cancelled = PyUnicode_InternFromString("CANCELLED_AND_NOTIFIED"),
+                               .finished = PyUnicode_InternFromString("FINISHED")};
+  return all;
+}
+
+namespace {
+
+object from(nb::handle value) {
+  return object::borrow(value.ptr());
+}
+
+nb::object to_python(PyObject* made) {
+  if (made == nullptr) throw nb::python_error();
+  return nb::steal(made);
+}
+
+void use_callbacks(const nb::dict& given) {
+  callbacks& all = the_callbacks();
+  const std::pair<const char*, object*> slots[] = {
+      {"make_condition", &all.make_condition},
+      {"load_result", &all.load_result},
+      {"explain", &all.explain},
+      {"publish", &all.publish},
+      {"report_callback", &all.report_callback},
+      {"engine_errors", &all.engine_errors},
+      {"dump_result", &all.dump_result},
+      {"dump_exception", &all.dump_exception},
+      {"load_call", &all.load_call},
+      {"load_function", &all.load_function},
+      {"worker_main", &all.worker_main},
+      {"worker_initialize", &all.worker_initialize},
+      {"guardian_main", &all.guardian_main},
+      {"before_fork", &all.before_fork},
+      {"timeout", &the_option_types().timeout},
+      {"cancel_timeout", &the_option_types().cancel_timeout},
+      {"future", &the_option_types().future},
+      {"dump_call", &the_option_types().dump_call},
+      {"name_function", &the_option_types().name_function},
+      {"job_name", &the_option_types().job_name},
+  };
+  for (const auto& [name, slot] : slots) {
+    if (given.contains(name)) *slot = from(given[name]);
+  }
+}
+
+start_method start_of(const std::string& name) {
+  if (name == "fork") return start_method::fork;
+  if (name == "forkserver") return start_method::forkserver;
+  if (name == "spawn") return start_method::spawn;
+  throw nb::value_error(("no start method is called '" + name + "'").c_str());
+}
+
+template <class T>
+void read(const nb::dict& given, const char* name, T& into) {
+  if (given.contains(name) && !given[name].is_none()) into = nb::cast<T>(given[name]);
+}
+
+template <class T>
+void read(const nb::dict& given, const char* name, std::optional<T>& into) {
+  if (given.contains(name) && !given[name].is_none()) into = nb::cast<T>(given[name]);
+}
+
+void read_time(const nb::dict& given, const char* name, auto& into) {
+  if (!given.contains(name) || given[name].is_none()) return;
+  const double seconds = std::min(nb::cast<double>(given[name]), 4e9);
+  into =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
+}
+
+pool_options options_of(const nb::dict& given) {
+  pool_options options;
+  read(given, "workers", options.workers);
+  read(given, "min_workers", options.min_workers);
+  read_time(given, "idle_timeout", options.idle_timeout);
+  read(given, "spares", options.spares);
+  options.start = start_of(nb::cast<std::string>(given["start"]));
+  read(given, "max_jobs_per_worker", options.max_jobs_per_worker);
+  read(given, "max_memory", options.max_memory);
+  read(given, "max_pending", options.max_pending);
+  bool reject = false;
+  read(given, "reject_when_full", reject);
+  options.when_full = reject ? when_full::reject : when_full::block;
+  read_time(given, "start_timeout", options.start_timeout);
+  read(given, "huge_pages", options.huge_pages);
+  read(given, "cgroup", options.cgroup);
+  read(given, "name", options.name);
+  worker_environment& environment = options.environment;
+  read(given, "variables", environment.variables);
+  read(given, "descriptors", environment.descriptors);
+  environment.reset_signals = false;  // Python's own handlers are put in place in the worker
+  return options;
+}
+
+void make_pool(pool_object* into, const nb::dict& given, nb::object key,
+               std::vector<std::string> program, nb::object make_runtime) {
+  // The engine lets go of it wherever it likes.
+  auto language = std::make_shared<python_language>(std::move(program), from(make_runtime));
+  try {
+    new (into) pool_object(options_of(given), std::move(language), from(key));
+  } catch (const hardstop::error&) {
+    set_exception_in_flight();
+    throw nb::python_error();
+  }
+}
+
+}  // namespace
+
+NB_MODULE(_engine, module) {
+  nb::set_leak_warnings(false);
+  module.attr("__version__") = nb::str(std::string(version()).c_str());
+  module.attr("FutureCore") = to_python(make_future_type());
+  module.def("use", &use_callbacks);
+
+  nb::class_<pool_object>(module, "Pool")
+      .def("__init__", &make_pool)
+      .def(
+          "submit",
+          [](pool_object& self, nb::handle function, nb::handle args, nb::handle kwargs,
+             nb::handle options) {
+            return to_python(self.submit(function.ptr(), args.ptr(), kwargs.ptr(), options.ptr()));
+          },
+          nb::arg("function"), nb::arg("args"), nb::arg("kwargs").none(), nb::arg("options").none())
+      .def(
+          "shut_down",
+          [](pool_object& self, bool cancel_pending, std::optional<double> timeout) {
+            try {
+              self.shut_down(cancel_pending, timeout);
+            } catch (const hardstop::error&) {
+              set_exception_in_flight();
+              throw nb::python_error();
+            }
+          },
+          nb::arg("cancel_pending"), nb::arg("timeout").none())
+      .def("wait_closed", &pool_object::wait_closed)
+      .def("stats", [](const pool_object& self) { return to_python(self.stats()); });
+
+  module.def("serve_role", [] { serve_role(); });
+  module.def("serve_jobs", [] { serve_jobs(); });
+  module.def("stop_completer", [] { completer::instance().stop(); });
+  module.def("is_worker_image",
+             [] { return guardian::role_of_this_process() != guardian::process_role::client; });
+  module.def("usable_cpus", [] { return usable_cpus(); });
+  module.def("in_job", [] { return the_running_job().ticket != wire::ticket::none; });
+  module.def("cancel_requested", [] {
+    const running_job& job = the_running_job();
+    return job.words != nullptr && job.ticket != wire::ticket::none &&
+           job.words->asked() == job.ticket;
+  });
+}
+
+}  // namespace hardstop::python

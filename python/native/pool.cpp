@@ -1,0 +1,278 @@
+#include "pool.hpp"
+
+#include <cmath>
+
+#include "codec.hpp"
+#include "completer.hpp"
+#include "errors.hpp"
+#include "future_core.hpp"
+
+namespace hardstop::python {
+
+namespace {
+
+std::chrono::nanoseconds as_duration(PyObject* seconds) {
+  const double value = PyFloat_AsDouble(seconds);
+  if (value == -1.0 && PyErr_Occurred() != nullptr) throw python_error();
+  constexpr double longest = 4e9;  // a century and more
+  if (std::isnan(value)) {
+    PyErr_SetString(PyExc_ValueError, "a time limit is not a number");
+    throw python_error();
+  }
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::duration<double>(std::min(value, longest)));
+}
+
+object seconds_of(PyObject* option) {
+  return checked(PyObject_GetAttrString(option, "seconds"));
+}
+
+[[noreturn]] void given_twice(const char* what) {
+  PyErr_Format(PyExc_TypeError, "%s was given twice for one job: which one is meant?", what);
+  throw python_error();
+}
+
+// The options of one job, put together from those of the executor's view and those of the call.
+class chosen_options {
+ public:
+  explicit chosen_options(PyObject* given) {
+    if (given == nullptr || given == Py_None) return;
+    const auto at = [&](Py_ssize_t index) { return PyTuple_GET_ITEM(given, index); };
+    if (at(0) != Py_None) options_.timeout = as_duration(at(0));
+    if (at(1) != Py_None) options_.grace = as_duration(at(1));
+    options_.priority = number<int>(at(2));
+    options_.retries = number<unsigned>(at(3));
+    options_.max_memory = number<std::uint64_t>(at(4));
+    if (PyObject_IsTrue(at(5)) == 1) options_.leftovers = leftovers::kill;
+    if (at(6) != Py_None) name_ = object::borrow(at(6));
+  }
+
+  void set_timeout(PyObject* seconds) {
+    if (std::exchange(has_timeout_, true)) given_twice("ProcessTimeout");
+    options_.timeout = as_duration(seconds);
+  }
+
+  void set_grace(PyObject* seconds) {
+    if (std::exchange(has_grace_, true)) given_twice("ProcessCancelTimeout");
+    options_.grace = as_duration(seconds);
+  }
+
+  // The view lives as long as this.
+  const job_options& get() {
+    if (name_) {
+      Py_ssize_t size = 0;
+      const char* text = PyUnicode_AsUTF8AndSize(name_.get(), &size);
+      if (text == nullptr) throw python_error();
+      options_.name = {text, static_cast<std::size_t>(size)};
+    }
+    return options_;
+  }
+
+ private:
+  template <class T>
+  static T number(PyObject* value) {
+    if (value == Py_None) return T{};
+    const long long read = PyLong_AsLongLong(value);
+    if (read == -1 && PyErr_Occurred() != nullptr) throw python_error();
+    return static_cast<T>(read);
+  }
+
+  job_options options_;
+  object name_;
+  bool has_timeout_ = false;
+  bool has_grace_ = false;
+};
+
+bool is_option(PyObject* value) {
+  const option_types& types = the_option_types();
+  auto* type = reinterpret_cast<PyObject*>(Py_TYPE(value));
+  return type == types.timeout.get() || type == types.cancel_timeout.get();
+}
+
+void take_option(PyObject* option, chosen_options& into) {
+  const object seconds = seconds_of(option);
+  if (reinterpret_cast<PyObject*>(Py_TYPE(option)) == the_option_types().timeout.get()) {
+    into.set_timeout(seconds.get());
+  } else {
+    into.set_grace(seconds.get());
+  }
+}
+
+// The arguments without the options that stand among them.
+object take_positional_options(PyObject* args, chosen_options& into) {
+  const Py_ssize_t count = PyTuple_GET_SIZE(args);
+  Py_ssize_t options = 0;
+  for (Py_ssize_t at = 0; at < count; ++at) {
+    PyObject* each = PyTuple_GET_ITEM(args, at);
+    if (!is_option(each)) continue;
+    ++options;
+    take_option(each, into);
+  }
+  if (options == 0) return object::borrow(args);
+  object rest = checked(PyTuple_New(count - options));
+  Py_ssize_t next = 0;
+  for (Py_ssize_t at = 0; at < count; ++at) {
+    PyObject* each = PyTuple_GET_ITEM(args, at);
+    if (!is_option(each)) PyTuple_SET_ITEM(rest.get(), next++, Py_NewRef(each));
+  }
+  return rest;
+}
+
+// An instance or a number, under a keyword.
+void take_keyword(PyObject* kwargs, const char* name, const object& type, const char* what,
+                  void (chosen_options::*set)(PyObject*), chosen_options& into) {
+  const object found = object::borrow(PyDict_GetItemString(kwargs, name));
+  if (!found) return;
+  if (PyDict_DelItemString(kwargs, name) != 0) throw python_error();
+  if (found.get() == Py_None) return;
+  if (reinterpret_cast<PyObject*>(Py_TYPE(found.get())) == type.get()) {
+    (into.*set)(seconds_of(found.get()).get());
+  } else if (PyFloat_Check(found.get()) || PyLong_Check(found.get())) {
+    const object checked_value = checked(PyObject_CallOneArg(type.get(), found.get()));
+    (into.*set)(seconds_of(checked_value.get()).get());
+  } else {
+    PyErr_Format(PyExc_TypeError, "%s=%R: give %s or a number of seconds", name, found.get(), what);
+    throw python_error();
+  }
+}
+
+// kwargs is the callee's own: a fresh dictionary of a ** call.
+void take_keyword_options(PyObject* kwargs, chosen_options& into) {
+  if (kwargs == nullptr || kwargs == Py_None || PyDict_GET_SIZE(kwargs) == 0) return;
+  const option_types& types = the_option_types();
+  take_keyword(kwargs, "timeout_", types.timeout, "a ProcessTimeout", &chosen_options::set_timeout,
+               into);
+  take_keyword(kwargs, "after_cancel_timeout_", types.cancel_timeout, "a ProcessCancelTimeout",
+               &chosen_options::set_grace, into);
+}
+
+bool has_items(PyObject* kwargs) {
+  return kwargs != nullptr && kwargs != Py_None && PyDict_GET_SIZE(kwargs) != 0;
+}
+
+}  // namespace
+
+option_types& the_option_types() {
+  static auto* const types = new option_types();
+  return *types;
+}
+
+pool_object::pool_object(const pool_options& options,
+                         std::shared_ptr<engine::worker_language> language, object key)
+    : pool_(options, std::move(language)),
+      key_(std::move(key)),
+      may_block_(options.max_pending != 0) {}
+
+detail::job_handle pool_object::submit_encoded(detail::encoder& payload, const job_options& options,
+                                               std::string_view name) {
+  const detail::submission what{.function = {},
+                                .arguments = payload,
+                                .options = options,
+                                .stop_token = detail::stop_token_use::none,
+                                .default_name = name};
+  if (started_ && !may_block_) return pool_.submit(what);
+  // The first one waits for a guardian, who may need the GIL to be born.
+  completer::instance().start();
+  detail::job_handle job;
+  {
+    const gil_released others_run;
+    job = pool_.submit(what);
+  }
+  started_ = true;
+  return job;
+}
+
+PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwargs,
+                              PyObject* given) {
+  return translated([&]() -> PyObject* {
+    chosen_options options(given);
+    const object rest = take_positional_options(args, options);
+    take_keyword_options(kwargs, options);
+    const option_types& python = the_option_types();
+
+    const function_table::known* known = functions_.find(function);
+    if (known == nullptr) {
+      const object blob = checked(
+          PyObject_CallFunctionObjArgs(python.name_function.get(), key_.get(), function, nullptr));
+      if (PyBytes_Check(blob.get())) {
+        const object name = checked(PyObject_CallOneArg(python.job_name.get(), function));
+        const char* text = PyUnicode_AsUTF8(name.get());
+        if (text == nullptr) throw python_error();
+        functions_.note(function, blob.get(), text);
+        known = functions_.find(function);
+      }
+    }
+
+    object future = checked(PyObject_CallNoArgs(python.future.get()));
+    if (known != nullptr && !has_items(kwargs)) {
+      detail::encoder payload;
+      if (write_plain_call(known->blob.get(), rest.get(), payload)) {
+        attach(future.get(), submit_encoded(payload, options.get(), known->name));
+        return future.release();
+      }
+    }
+
+    const object none = checked(PyDict_New());
+    const pickled_call call(checked(PyObject_CallFunctionObjArgs(
+                                        python.dump_call.get(), key_.get(), function, rest.get(),
+                                        has_items(kwargs) ? kwargs : none.get(), nullptr))
+                                .get());
+    std::string_view name;
+    if (known != nullptr) {
+      name = known->name;
+    } else {
+      const object made = checked(PyObject_CallOneArg(python.job_name.get(), function));
+      const char* text = PyUnicode_AsUTF8(made.get());
+      if (text == nullptr) throw python_error();
+      name = lasting_name(text);
+    }
+    detail::encoder payload;
+    call.write(payload);
+    attach(future.get(), submit_encoded(payload, options.get(), name));
+    return future.release();
+  });
+}
+
+void pool_object::shut_down(bool cancel_pending, std::optional<double> timeout) {
+  shutdown_options how{.wait = false, .cancel_pending = cancel_pending, .timeout = {}};
+  if (timeout) {
+    how.timeout = std::chrono::duration_cast<std::chrono::nanoseconds>(
+        std::chrono::duration<double>(std::min(std::max(*timeout, 0.0), 4e9)));
+  }
+  const gil_released others_run;
+  pool_.shutdown(how);
+}
+
+bool pool_object::wait_closed(double seconds) {
+  const auto until = std::chrono::steady_clock::now() +
+                     std::chrono::duration_cast<std::chrono::nanoseconds>(
+                         std::chrono::duration<double>(std::min(std::max(seconds, 0.0), 4e9)));
+  const gil_released others_run;
+  return pool_.wait_closed(until);
+}
+
+PyObject* pool_object::stats() const {
+  return translated([&]() -> PyObject* {
+    const pool_stats now = pool_.stats();
+    return Py_BuildValue(
+        "{s:n,s:n,s:n,s:n,s:n,s:K,s:K,s:K,s:K,s:K,s:{s:K,s:K,s:K,s:K,s:K,s:K,s:K}}", "queued",
+        static_cast<Py_ssize_t>(now.queued + now.in_lanes), "running",
+        static_cast<Py_ssize_t>(now.running), "workers", static_cast<Py_ssize_t>(now.workers),
+        "spares", static_cast<Py_ssize_t>(now.spares), "starting",
+        static_cast<Py_ssize_t>(now.starting), "submitted",
+        static_cast<unsigned long long>(now.submitted), "kills",
+        static_cast<unsigned long long>(now.kills), "started",
+        static_cast<unsigned long long>(now.started), "respawns",
+        static_cast<unsigned long long>(now.respawns), "recycled",
+        static_cast<unsigned long long>(now.recycled), "ended", "value",
+        static_cast<unsigned long long>(now.ended.value), "exception",
+        static_cast<unsigned long long>(now.ended.exception), "cancelled",
+        static_cast<unsigned long long>(now.ended.cancelled), "timed_out",
+        static_cast<unsigned long long>(now.ended.timed_out), "worker_died",
+        static_cast<unsigned long long>(now.ended.worker_died), "memory_limit",
+        static_cast<unsigned long long>(now.ended.memory_limit), "not_started",
+        static_cast<unsigned long long>(now.ended.not_started));
+  });
+}
+
+}  // namespace hardstop::python

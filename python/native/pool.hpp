@@ -1,0 +1,59 @@
+// A pool, as the Python package sees it.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "calls.hpp"
+#include "python.hpp"
+#include <hardstop/detail/engine.hpp>
+
+namespace hardstop::python {
+
+// Types that stand among the arguments of a call and are options of the job; and how they are read.
+struct option_types {
+  object timeout;         // ProcessTimeout, with .seconds
+  object cancel_timeout;  // ProcessCancelTimeout
+  object future;          // Future
+  object dump_call;       // (pool's key, function, args, kwargs) -> (payload, buffers)
+  object name_function;   // (pool's key, function) -> blob or None, if it is not found by name
+  object job_name;        // (function) -> str
+};
+
+option_types& the_option_types();
+
+// Options of one job as Python's side keeps them: a tuple in this order, None for what is unset.
+//   timeout, grace (seconds), priority, retries, max_memory (bytes), kill_leftovers, name
+class pool_object {
+ public:
+  pool_object(const pool_options& options, std::shared_ptr<engine::worker_language> language,
+              object key);
+  pool_object(const pool_object&) = delete;
+  pool_object& operator=(const pool_object&) = delete;
+  ~pool_object() = default;
+
+  // Returns a future, or null with an exception set.
+  PyObject* submit(PyObject* function, PyObject* args, PyObject* kwargs, PyObject* options);
+
+  // Does not wait.
+  void shut_down(bool cancel_pending, std::optional<double> timeout);
+
+  // Waits at most so long; true: everything is gone. Releases the GIL.
+  bool wait_closed(double seconds);
+
+  PyObject* stats() const;
+
+ private:
+  detail::job_handle submit_encoded(detail::encoder& payload, const job_options& options,
+                                    std::string_view name);
+
+  detail::pool_handle pool_;
+  object key_;  // what Python's side knows the pool by
+  function_table functions_;
+  bool may_block_;  // the queue has a bound, and submit() may wait for room
+  bool started_ = false;
+};
+
+}  // namespace hardstop::python

@@ -1,0 +1,206 @@
+#include "python_runtime.hpp"
+
+#include <cstring>
+
+#include "callbacks.hpp"
+#include "codec.hpp"
+
+namespace hardstop::python {
+
+namespace {
+
+running_job present;
+
+class result_writer final : public writer {
+ public:
+  explicit result_writer(worker::job_output& into) : into_(into) {}
+
+  void put(const void* bytes, std::size_t size) override {
+    into_.write({static_cast<const std::byte*>(bytes), size});
+  }
+
+  bool put_segment(std::span<const std::byte> bytes) override {
+    const auto room = into_.new_segment(bytes.size());
+    if (!room) return false;
+    std::memcpy(room->data(), bytes.data(), bytes.size());
+    return true;
+  }
+
+ private:
+  worker::job_output& into_;
+};
+
+object view_of(std::span<const std::byte> bytes) {
+  auto* begin = const_cast<char*>(reinterpret_cast<const char*>(bytes.data()));
+  return object::steal(
+      PyMemoryView_FromMemory(begin, static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
+}
+
+object segments_of(const worker::job_view& job) {
+  object list = object::steal(PyList_New(0));
+  for (const auto segment : job.segments) {
+    const object view = view_of(segment);
+    if (!list || !view || PyList_Append(list.get(), view.get()) != 0) return {};
+  }
+  return list;
+}
+
+std::span<const std::byte> segment_at(const void* job, std::size_t index) {
+  const auto& segments = static_cast<const worker::job_view*>(job)->segments;
+  return index < segments.size() ? segments[index] : std::span<const std::byte>{};
+}
+
+// A payload of Python's own making, (bytes, [buffers]), as the result.
+bool write_pickled(PyObject* pair, worker::job_output& output) {
+  PyObject* payload = nullptr;
+  PyObject* buffers = nullptr;
+  if (PyArg_ParseTuple(pair, "SO!", &payload, &PyList_Type, &buffers) == 0) return false;
+  output.write(std::as_bytes(
+      std::span(PyBytes_AS_STRING(payload), static_cast<std::size_t>(PyBytes_GET_SIZE(payload)))));
+  for (Py_ssize_t at = 0; at < PyList_GET_SIZE(buffers); ++at) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(PyList_GET_ITEM(buffers, at), &view, PyBUF_CONTIG_RO) != 0) return false;
+    const auto size = static_cast<std::size_t>(view.len);
+    const auto room = output.new_segment(size);
+    if (room) std::memcpy(room->data(), view.buf, size);
+    PyBuffer_Release(&view);
+    if (!room) {
+      PyErr_Format(PyExc_MemoryError, "no shared memory for a part of the result, %zd bytes",
+                   static_cast<Py_ssize_t>(size));
+      return false;
+    }
+  }
+  return true;
+}
+
+std::string text_of(PyObject* value) {
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(value, &size);
+  if (text == nullptr) {
+    PyErr_Clear();
+    return "?";
+  }
+  return {text, static_cast<std::size_t>(size)};
+}
+
+}  // namespace
+
+const running_job& the_running_job() {
+  return present;
+}
+
+std::optional<wire::failure> python_runtime::start(const worker::spec& /*told*/,
+                                                   const wire::client_words& words) {
+  static const wire::client_words kept = words;
+  present.words = &kept;
+  const object failure =
+      object::steal(PyObject_CallNoArgs(the_callbacks().worker_initialize.get()));
+  if (failure && failure.get() == Py_None) return std::nullopt;
+  PyObject* type = nullptr;
+  PyObject* text = nullptr;
+  if (!failure || PyArg_ParseTuple(failure.get(), "UU", &type, &text) == 0) {
+    PyErr_Print();
+    return wire::failure{.type = "hardstop.StartError", .what = "the worker could not be set up"};
+  }
+  return wire::failure{.type = text_of(type), .what = text_of(text)};
+}
+
+PyObject* python_runtime::function_of(std::span<const std::byte> blob) {
+  const std::string name(reinterpret_cast<const char*>(blob.data()), blob.size());
+  const auto found = functions_.find(name);
+  if (found != functions_.end()) return found->second.get();
+  const object bytes =
+      object::steal(PyBytes_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size())));
+  object loaded =
+      bytes ? object::steal(PyObject_CallOneArg(the_callbacks().load_function.get(), bytes.get()))
+            : object();
+  if (!loaded) return nullptr;
+  return functions_.emplace(name, std::move(loaded)).first->second.get();
+}
+
+// Trusted: only the client can have written it.
+object python_runtime::call_known(std::span<const std::byte> payload, const worker::job_view& job) {
+  std::uint32_t length = 0;
+  std::memcpy(&length, payload.data() + 1, sizeof length);
+  const auto blob = payload.subspan(1 + sizeof length, length);
+  PyObject* function = function_of(blob);
+  if (function == nullptr) return {};
+  const object args =
+      object::steal(read_plain(payload.subspan(1 + sizeof length + length), {&segment_at, &job}));
+  if (!args) return {};
+  return object::steal(PyObject_Call(function, args.get(), nullptr));
+}
+
+object python_runtime::call_pickled(std::span<const std::byte> payload,
+                                    const worker::job_view& job) {
+  const object view = view_of(payload);
+  const object segments = segments_of(job);
+  if (!view || !segments) return {};
+  const object loaded = object::steal(PyObject_CallFunctionObjArgs(
+      the_callbacks().load_call.get(), view.get(), segments.get(), nullptr));
+  PyObject* function = nullptr;
+  PyObject* args = nullptr;
+  PyObject* kwargs = nullptr;
+  if (!loaded || PyArg_ParseTuple(loaded.get(), "OO!O!", &function, &PyTuple_Type, &args,
+                                  &PyDict_Type, &kwargs) == 0) {
+    return {};
+  }
+  return object::steal(PyObject_Call(function, args, kwargs));
+}
+
+object python_runtime::call(const worker::job_view& job) {
+  if (static_cast<format>(job.payload[0]) == format::plain_call)
+    return call_known(job.payload, job);
+  return call_pickled(job.payload, job);
+}
+
+bool python_runtime::answer(PyObject* result, worker::job_output& output) {
+  result_writer out(output);
+  out.put_value(format::plain);
+  if (write_plain(result, out)) return true;
+  output.clear();
+  const object pair = object::steal(PyObject_CallOneArg(the_callbacks().dump_result.get(), result));
+  return pair && write_pickled(pair.get(), output);
+}
+
+// Whatever is raised now becomes the end of the attempt.
+void python_runtime::answer_with_exception(worker::job_output& output) {
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* trace = nullptr;
+  PyErr_Fetch(&type, &value, &trace);
+  PyErr_NormalizeException(&type, &value, &trace);
+  if (trace != nullptr) PyException_SetTraceback(value, trace);
+  const object held_type = object::steal(type);
+  const object held_value = object::steal(value);
+  const object held_trace = object::steal(trace);
+  output.clear();
+  output.set_kind(wire::report_kind::exception);
+  const object pair =
+      object::steal(PyObject_CallOneArg(the_callbacks().dump_exception.get(), value));
+  if (pair && write_pickled(pair.get(), output)) return;
+  PyErr_Print();
+  output.clear();  // an account that cannot be read is told as such
+}
+
+void python_runtime::execute(const worker::job_view& job, worker::job_output& output) {
+  present.ticket = job.ticket;
+  present.output = &output;
+  {
+    const object result = call(job);
+    if (!result || !answer(result.get(), output)) answer_with_exception(output);
+  }
+  present.ticket = wire::ticket::none;
+}
+
+void python_runtime::before_sleep() {
+  asleep_ = PyEval_SaveThread();
+}
+
+void python_runtime::after_sleep() {
+  PyEval_RestoreThread(asleep_);
+  // A handler that came while it slept. An idle worker has nobody to raise to.
+  if (PyErr_CheckSignals() != 0) PyErr_WriteUnraisable(nullptr);
+}
+
+}  // namespace hardstop::python

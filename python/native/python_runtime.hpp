@@ -1,0 +1,42 @@
+// What a Python worker does with a job.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "python.hpp"
+#include "worker/runtime.hpp"
+
+namespace hardstop::python {
+
+class python_runtime final : public worker::runtime {
+ public:
+  std::optional<wire::failure> start(const worker::spec&, const wire::client_words&) override;
+  void execute(const worker::job_view&, worker::job_output&) override;
+  void before_sleep() override;
+  void after_sleep() override;
+
+ private:
+  object call(const worker::job_view&);
+  object call_known(std::span<const std::byte> payload, const worker::job_view&);
+  object call_pickled(std::span<const std::byte> payload, const worker::job_view&);
+  PyObject* function_of(std::span<const std::byte> blob);
+  static bool answer(PyObject* result, worker::job_output&);
+  static void answer_with_exception(worker::job_output&);
+
+  // Functions by the bytes that name them; for ever, as modules keep them.
+  std::unordered_map<std::string, object> functions_;
+  PyThreadState* asleep_ = nullptr;
+};
+
+// The attempt that runs in this process, for hardstop.current_job().
+struct running_job {
+  wire::ticket ticket = wire::ticket::none;
+  worker::job_output* output = nullptr;
+  const wire::client_words* words = nullptr;
+};
+
+const running_job& the_running_job();
+
+}  // namespace hardstop::python
