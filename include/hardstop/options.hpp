@@ -158,7 +158,8 @@ struct pool_options {
   std::string cgroup{};
   worker_environment environment{};
   /// Told of what happens to workers and jobs, from the delivery thread; see event.hpp. Must be
-  /// quick and must not throw; it must not wait for a future of any pool.
+  /// quick and must not throw; it must not wait for a future of any pool. Not called any more when
+  /// the pool's destructor has returned, unless that ran in a callback itself.
   std::function<void(const event&)> on_event{};
   /// Shown in errors, events and process titles. Empty: "pool" and a number.
   std::string name{};

@@ -23,6 +23,20 @@ detail::continuation* reversed(detail::continuation* first) {
   return turned;
 }
 
+void tell(const kept_event& what) {
+  pool& whose = *what.pool;
+  whose.options.on_event({.kind = what.kind,
+                          .when = what.when,
+                          .pool = whose.name,
+                          .job = what.job,
+                          .pid = what.pid,
+                          .attempt = what.attempt,
+                          .text = what.text});
+  if (whose.untold.fetch_sub(1, std::memory_order_release) == 1) {
+    os::futex_wake(whose.untold, os::futex_scope::process);
+  }
+}
+
 }  // namespace
 
 void delivery::start() {
@@ -57,7 +71,9 @@ void delivery::run_later(detail::continuation* first) {
 void delivery::tell_later(kept_event&& what) {
   {
     const std::lock_guard lock(inbox_lock_);
+    pool& whose = *what.pool;
     inbox_.events.push_back(std::move(what));
+    whose.untold.fetch_add(1, std::memory_order_relaxed);
   }
   if (!is_this_thread()) wake();
 }
@@ -79,15 +95,8 @@ bool delivery::run_inbox() {
   }
   for (auto& whose : work.births)
     home_.give_birth(whose);
-  for (const kept_event& each : work.events) {
-    each.pool->options.on_event({.kind = each.kind,
-                                 .when = each.when,
-                                 .pool = each.pool->name,
-                                 .job = each.job,
-                                 .pid = each.pid,
-                                 .attempt = each.attempt,
-                                 .text = each.text});
-  }
+  for (const kept_event& each : work.events)
+    tell(each);
   for (detail::continuation* chain : work.continuations) {
     for (detail::continuation* next = reversed(chain); next != nullptr;) {
       detail::continuation* now = next;

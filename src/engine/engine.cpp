@@ -168,8 +168,8 @@ std::shared_ptr<pool> engine::open(const pool_options& options,
 void engine::leave_pool(const std::shared_ptr<pool>& whose) {
   {
     turn now(*this);
-    news(*whose, event_kind::pool_closed);
-    std::erase(pools_, whose);
+    // A pool without a job was never born: no thread runs that would tell of its end in time.
+    if (std::erase(pools_, whose) != 0) news(*whose, event_kind::pool_closed);
     lanes_version_.fetch_add(1, std::memory_order_release);
     make_room(*whose);
   }

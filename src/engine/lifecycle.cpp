@@ -27,10 +27,23 @@ void engine::enter_pool(const std::shared_ptr<pool>& whose) {
   armed_ = schedule::never;  // what was armed before the threads ran was not heard
 }
 
+namespace {
+
+// What the sink refers to may be gone when its pool is: all news must have been told by then. But
+// for the delivery thread itself, which tells it, nobody is let go before.
+void wait_told(const pool& which) noexcept {
+  while (const std::uint32_t untold = which.untold.load(std::memory_order_acquire)) {
+    os::futex_wait(which.untold, untold, os::futex_scope::process);
+  }
+}
+
+}  // namespace
+
 void engine::wait_closed(pool& which) noexcept {
   while (which.closed.load(std::memory_order_acquire) == 0) {
     os::futex_wait(which.closed, 0, os::futex_scope::process);
   }
+  if (!on_delivery_thread()) wait_told(which);
   std::unique_lock lifecycle(lifecycle_);
   if (!std::exchange(which.entered, false)) return;
   if (--users_ != 0) return;

@@ -63,6 +63,8 @@ class pool final : public schedule::pool, public std::enable_shared_from_this<po
 
   // 1 once everything is gone.
   std::atomic<std::uint32_t> closed{0};
+  // News on its way to options.on_event; whoever waits for the pool's end waits for this, too.
+  std::atomic<std::uint32_t> untold{0};
   // Changes whenever there may be room for one more pending job.
   std::atomic<std::uint32_t> room{0};
   std::atomic<std::uint32_t> waiting_for_room{0};

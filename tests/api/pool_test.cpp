@@ -1,5 +1,6 @@
 // Submitting, mapping and ending a pool, as users write it.
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <ranges>
 #include <span>
@@ -11,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "api/jobs.hpp"
+#include "support/processes.hpp"
 #include <hardstop/pool.hpp>
 
 using hardstop::test::do_nothing;
@@ -20,6 +22,7 @@ using hardstop::test::is_gone;
 using hardstop::test::square;
 using hardstop::test::throw_if_odd;
 using hardstop::test::wait_until_running;
+using support::comes_true;
 using namespace std::chrono_literals;
 
 namespace {
@@ -221,6 +224,42 @@ TEST(pool, containment_is_explained) {
   const auto report = pool.containment();
   EXPECT_NE(report.kill.level, hardstop::kill_containment::none);
   EXPECT_FALSE(report.kill.explanation.empty());
+}
+
+// A sink may refer to what goes with the pool. The bystander keeps the thread that tells the news.
+TEST(pool, does_not_end_before_its_news_is_told) {
+  std::atomic<bool> ended{false};
+  std::atomic<bool> told_of_the_end{false};
+  std::atomic<bool> too_late{false};
+  {
+    hardstop::process_pool bystander{{.workers = 1}};
+    bystander.submit<&do_nothing>().get();
+    hardstop::pool_options options{.workers = 1};
+    options.on_event = [&](const hardstop::event& what) {
+      if (what.kind != hardstop::event_kind::pool_closed) return;
+      too_late = comes_true([&] { return ended.load(); }, 100ms);
+      told_of_the_end = true;
+    };
+    {
+      hardstop::process_pool pool{options};
+      pool.submit<&do_nothing>().get();
+    }
+    ended = true;
+  }
+  EXPECT_TRUE(told_of_the_end);
+  EXPECT_FALSE(too_late);
+}
+
+TEST(pool, that_never_had_a_job_ends_without_news) {
+  int told = 0;
+  {
+    hardstop::process_pool bystander{{.workers = 1}};
+    bystander.submit<&do_nothing>().get();
+    hardstop::pool_options options{.workers = 1};
+    options.on_event = [&](const hardstop::event&) { ++told; };
+    const hardstop::process_pool idle{options};
+  }
+  EXPECT_EQ(told, 0);
 }
 
 // Fire and forget: the future may go, the job goes on.
