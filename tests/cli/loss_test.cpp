@@ -129,8 +129,8 @@ TEST_F(a_run, ends_with_its_front_although_its_supervisor_is_stopped) {
   start_with({});
   running_->send(SIGSTOP);  // it would wake its supervisor
   EXPECT_TRUE(WIFSTOPPED(running_->wait_for_change(WUNTRACED)));
+  // It may have stopped, or be about to, when its front goes.
   EXPECT_TRUE(supervisor_.send(SIGSTOP));
-  // The kernel wakes stopped groups that lose their last parent in the session.
   running_->send(SIGKILL);
   (void)running_->wait();
   expect_gone();

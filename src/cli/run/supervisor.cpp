@@ -96,6 +96,9 @@ void supervisor::live() {
 void supervisor::prepare() {
   os::block_all_signals();  // writing to a terminal shall not stop it, either
   ::setpgid(0, 0);
+  // The front's death ends this run, whoever stopped us: SIGCONT wakes a stopped process and takes
+  // back a stop that is still on its way. The kernel's wake of orphaned groups misses the latter.
+  ::prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   os::set_process_title("hardstop-run",
                         "hardstop: supervisor for " + std::to_string(start_.front.pid()));
