@@ -25,9 +25,10 @@ from ._errors import (
 )
 from ._executor import ProcessPoolExecutor
 from ._future import Future
-from ._job import CurrentJob, current_job
+from ._job import CurrentJob, Progress, current_job
 from ._options import ProcessCancelTimeout, ProcessTimeout
 from ._outcome import Outcome
+from ._progress import progress
 
 _engine.use(
     {
@@ -68,8 +69,10 @@ __all__ = [
     "ProcessPoolExecutor",
     "ProcessTimeout",
     "ProcessTimeoutError",
+    "Progress",
     "QueueFullError",
     "RemoteError",
     "WorkerDiedError",
     "current_job",
+    "progress",
 ]

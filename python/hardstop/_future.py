@@ -15,6 +15,7 @@ from ._errors import (
     ProcessTimeoutError,
     WorkerDiedError,
 )
+from ._job import Progress
 from ._outcome import Outcome, outcome_of
 
 T = TypeVar("T")
@@ -116,6 +117,20 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
     def pid(self) -> int | None:
         """The process that runs the job, or ran its last attempt; None while none has begun."""
         return self._job_pid() or None
+
+    @property
+    def progress(self) -> Progress | None:
+        """What the job last told by ``current_job().progress()``; None if it has not."""
+        told = self._progress()
+        return Progress(*told) if isinstance(told, tuple) and len(told) == 3 else None
+
+    def add_progress_callback(self, fn: Callable[[Future[T]], object]) -> None:
+        """Calls ``fn(future)`` when the job has told of progress, in the thread of done callbacks.
+
+        Progress that comes faster than callbacks run is told once: the last counts.
+        """
+        if self._add_progress_callback(fn) is NotImplemented:
+            raise RuntimeError("this future belongs to no pool: nobody tells of its progress")
 
     @property
     def state(self) -> str:

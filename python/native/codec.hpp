@@ -17,10 +17,12 @@ namespace hardstop::python {
 
 // How a payload is written; its first byte.
 enum class format : std::uint8_t {
-  plain = 1,        // a value of this codec
-  pickled = 2,      // one pickle; segments are its out-of-band buffers
-  plain_call = 3,   // length of a function's blob, the blob, a tuple of this codec
-  pickled_call = 4  // length of a function's blob, the blob, a pickle of (args, kwargs)
+  plain = 1,         // a value of this codec
+  pickled = 2,       // one pickle; segments are its out-of-band buffers
+  plain_call = 3,    // length of a function's blob, the blob, a tuple of this codec
+  pickled_call = 4,  // length of a function's blob, the blob, a pickle of (args, kwargs)
+  exception = 5,     // length of an account for people, the account, a pickle of the exception
+  timed = 6,         // the job's time limit in seconds, a double; then a call in its own format
 };
 
 // Long strings and bytes travel as segments from here on.

@@ -53,37 +53,33 @@ void completer::stop() {
   thread_.join();
 }
 
-void completer::push(completion& done) noexcept {
+void completer::tell(told& whom) noexcept {
   // A stack of many writers, emptied as a whole by one reader: no ABA.
-  detail::continuation* first = done_.load(std::memory_order_relaxed);
+  told* first = waiting_.load(std::memory_order_relaxed);
   do {
-    done.next = first;
-  } while (!done_.compare_exchange_weak(first, &done, std::memory_order_release,
-                                        std::memory_order_relaxed));
+    whom.next_ = first;
+  } while (!waiting_.compare_exchange_weak(first, &whom, std::memory_order_release,
+                                           std::memory_order_relaxed));
   // Only whoever finds it empty wakes: the reader empties it after it has read the bell.
   if (first != nullptr) return;
   bell_.fetch_add(1, std::memory_order_seq_cst);
   os::futex_wake(bell_, os::futex_scope::process);
 }
 
-void completion::run() noexcept {
-  completer::instance().push(*this);
-}
-
 void completer::take_all() {
-  detail::continuation* newest = done_.exchange(nullptr, std::memory_order_acquire);
-  detail::continuation* next = nullptr;
+  told* newest = waiting_.exchange(nullptr, std::memory_order_acquire);
+  told* next = nullptr;
   while (newest != nullptr) {  // oldest first
-    detail::continuation* older = newest->next;
-    newest->next = next;
+    told* older = newest->next_;
+    newest->next_ = next;
     next = newest;
     newest = older;
   }
   if (next == nullptr) return;
   const gil_taken gil;
   while (next != nullptr) {
-    auto& each = static_cast<completion&>(*next);
-    next = next->next;  // completing may free it
+    told& each = *next;
+    next = next->next_;  // completing may free it
     while (!each.complete()) {
       // Another thread is about to resolve it, and needs the GIL for that.
       const gil_released others_run;
@@ -97,7 +93,7 @@ void completer::loop() {
   while (true) {
     const std::uint32_t heard = bell_.load(std::memory_order_seq_cst);
     take_all();
-    if (done_.load(std::memory_order_acquire) != nullptr) continue;
+    if (waiting_.load(std::memory_order_acquire) != nullptr) continue;
     if (stopping_) return;
     os::futex_wait(bell_, heard, os::futex_scope::process);
   }

@@ -9,21 +9,20 @@
 #include <cstdint>
 #include <thread>
 
-#include <hardstop/detail/engine.hpp>
-
 namespace hardstop::python {
 
-// Something that waits for a job and is told with the GIL held.
-class completion : public detail::continuation {
+// Something to be told with the GIL held.
+class told {
  public:
-  // Engine's: any thread, no GIL.
-  void run() noexcept final;
-
-  // With the GIL, in the completer's thread, once. False: not now, ask again soon.
+  // With the GIL, in the completer's thread, once for each tell(). False: not now, ask again soon.
   virtual bool complete() = 0;
 
  protected:
-  ~completion() = default;
+  ~told() = default;
+
+ private:
+  friend class completer;
+  told* next_ = nullptr;
 };
 
 class completer {
@@ -37,14 +36,14 @@ class completer {
   // Takes what is left, then ends the thread: it never asks for the GIL again. With the GIL.
   void stop();
 
- private:
-  friend class completion;
+  // Any thread, without the GIL. In the order of the calls, of one thread.
+  void tell(told& whom) noexcept;
 
+ private:
   void loop();
-  void push(completion& done) noexcept;
   void take_all();
 
-  std::atomic<detail::continuation*> done_{nullptr};
+  std::atomic<told*> waiting_{nullptr};
   std::atomic<std::uint32_t> bell_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;

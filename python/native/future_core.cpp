@@ -7,6 +7,7 @@
 #include <new>
 #include <optional>
 
+#include "codec.hpp"
 #include "errors.hpp"
 #include "results.hpp"
 #include <hardstop/errors.hpp>
@@ -192,6 +193,30 @@ PyObject* add_done_callback(PyObject* self, PyObject* callback) {
   Py_RETURN_NONE;
 }
 
+// The last progress, as the job gave it: (done, total, message); None if there was none or it
+// cannot be read.
+PyObject* progress_method(PyObject* self, PyObject* /*none*/) {
+  if (!core(self).job) Py_RETURN_NONE;
+  const auto news = core(self).job.news();
+  if (news.empty()) Py_RETURN_NONE;
+  constexpr segment_lookup no_segments{
+      [](const void*, std::size_t) { return std::span<const std::byte>(); }, nullptr};
+  PyObject* read = read_plain(news, no_segments);
+  if (read != nullptr) return read;
+  PyErr_Clear();
+  Py_RETURN_NONE;
+}
+
+PyObject* add_progress_callback(PyObject* self, PyObject* callback) {
+  future_object& of = core(self);
+  if (!of.job) Py_RETURN_NOTIMPLEMENTED;
+  const bool first = of.progress_callbacks == nullptr;
+  if (first && (of.progress_callbacks = PyList_New(0)) == nullptr) return nullptr;
+  if (PyList_Append(of.progress_callbacks, callback) != 0) return nullptr;
+  if (first) of.job.listen(of.news);
+  Py_RETURN_NONE;
+}
+
 PyObject* job_state_method(PyObject* self, PyObject* /*none*/) {
   if (!core(self).job) Py_RETURN_NONE;
   return PyLong_FromLong(static_cast<long>(core(self).job.state()));
@@ -262,6 +287,7 @@ PyObject* make(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) {
   future_object& of = core(self);
   new (&of.job) detail::job_handle();
   new (&of.completion) future_completion(of);
+  new (&of.news) future_news(of);
   of.resolved = resolution::none;
   of.cancel_requested = false;
   of.state = Py_NewRef(states().pending);
@@ -275,6 +301,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(of.condition);
   Py_VISIT(of.waiters);
   Py_VISIT(of.callbacks);
+  Py_VISIT(of.progress_callbacks);
   Py_VISIT(Py_TYPE(self));
   return 0;
 }
@@ -286,6 +313,7 @@ int clear(PyObject* self) {
   Py_CLEAR(of.condition);
   Py_CLEAR(of.waiters);
   Py_CLEAR(of.callbacks);
+  Py_CLEAR(of.progress_callbacks);
   return 0;
 }
 
@@ -297,6 +325,7 @@ void destroy(PyObject* self) {
   Py_CLEAR(of.state);
   of.job.~job_handle();
   of.completion.~future_completion();
+  of.news.~future_news();
   type->tp_free(self);
   Py_DECREF(type);
 }
@@ -306,6 +335,8 @@ PyMethodDef methods[] = {
      "Waits for the job's end, seconds or None; true if it has ended, None without a job."},
     {"_cancel", &guarded<cancel_method>, METH_VARARGS, "(mode, grace or None) -> what it did"},
     {"_add_done_callback", &guarded<add_done_callback>, METH_O, nullptr},
+    {"_progress", &guarded<progress_method>, METH_NOARGS, nullptr},
+    {"_add_progress_callback", &guarded<add_progress_callback>, METH_O, nullptr},
     {"_job_state", &guarded<job_state_method>, METH_NOARGS, nullptr},
     {"_job_pid", &guarded<pid_method>, METH_NOARGS, nullptr},
     {"_job_outcome", &guarded<outcome_method>, METH_NOARGS, nullptr},
@@ -354,6 +385,19 @@ bool future_completion::complete() {
   resolve(of_);
   run_callbacks(self);
   Py_DECREF(self);  // attach()'s; may destroy *this
+  return true;
+}
+
+// Before the future is completed, since the engine tells of news before the end.
+bool future_news::complete() {
+  arrived();
+  const object list = object::borrow(of_.progress_callbacks);
+  if (!list) return true;
+  auto* self = reinterpret_cast<PyObject*>(&of_);
+  for (Py_ssize_t at = 0; at < PyList_GET_SIZE(list.get()); ++at) {
+    const object each = object::borrow(PyList_GET_ITEM(list.get(), at));
+    call_back(self, each.get());
+  }
   return true;
 }
 

@@ -23,9 +23,24 @@ namespace hardstop::python {
 
 struct future_object;
 
-class future_completion final : public completion {
+class future_completion final : public detail::continuation, public told {
  public:
   explicit future_completion(future_object& of) : of_(of) {}
+
+  void run() noexcept override { completer::instance().tell(*this); }
+
+  bool complete() override;
+
+ private:
+  future_object& of_;
+};
+
+// Made when somebody wants to be told of progress.
+class future_news final : public detail::news_listener, public told {
+ public:
+  explicit future_news(future_object& of) : of_(of) {}
+
+  void run() noexcept override { completer::instance().tell(*this); }
 
   bool complete() override;
 
@@ -39,6 +54,7 @@ struct future_object {
   PyObject_HEAD;
   detail::job_handle job;
   future_completion completion;
+  future_news news;
   resolution resolved;
   bool cancel_requested;
   PyObject* state;
@@ -47,6 +63,7 @@ struct future_object {
   PyObject* condition;  // made when it is asked for
   PyObject* waiters;
   PyObject* callbacks;
+  PyObject* progress_callbacks;
 };
 
 // Makes the type; null with an exception set if that fails.

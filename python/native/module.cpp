@@ -6,6 +6,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "callbacks.hpp"
+#include "codec.hpp"
 #include "completer.hpp"
 #include "errors.hpp"
 #include "future_core.hpp"
@@ -72,6 +73,18 @@ void use_callbacks(const nb::dict& given) {
     if (given.contains(name)) *slot = from(given[name]);
   }
 }
+
+class progress_writer final : public writer {
+ public:
+  void put(const void* from, std::size_t size) override {
+    const auto* begin = static_cast<const std::byte*>(from);
+    bytes.insert(bytes.end(), begin, begin + size);
+  }
+
+  bool put_segment(std::span<const std::byte> /*bytes*/) override { return false; }
+
+  std::vector<std::byte> bytes;
+};
 
 start_method start_of(const std::string& name) {
   if (name == "fork") return start_method::fork;
@@ -169,6 +182,14 @@ NB_MODULE(_engine, module) {
   module.def("stop_completer", [] { completer::instance().stop(); });
   module.def("is_worker_image",
              [] { return guardian::role_of_this_process() != guardian::process_role::client; });
+  module.def("attempt", [] { return the_running_job().attempt; });
+  module.def("deadline", [] { return the_running_job().deadline; });
+  module.def("send_progress", [](nb::handle done_total_message) {
+    const running_job& job = the_running_job();
+    progress_writer out;
+    return job.output != nullptr && write_plain(done_total_message.ptr(), out) &&
+           job.output->send(job.ticket, wire::report_kind::progress, out.bytes);
+  });
   module.def("usable_cpus", [] { return usable_cpus(); });
   module.def("in_job", [] { return the_running_job().ticket != wire::ticket::none; });
   module.def("cancel_requested", [] {

@@ -57,6 +57,13 @@ class chosen_options {
     options_.grace = as_duration(seconds);
   }
 
+  // In front of a call: the worker is told its time, for current_job().deadline.
+  void write_limit(detail::encoder& into) const {
+    if (!options_.timeout) return;
+    into.append_value(format::timed);
+    into.append_value(std::chrono::duration<double>(*options_.timeout).count());
+  }
+
   // The view lives as long as this.
   const job_options& get() {
     if (name_) {
@@ -206,6 +213,7 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
     object future = checked(PyObject_CallNoArgs(python.future.get()));
     if (known != nullptr && !has_items(kwargs)) {
       detail::encoder payload;
+      options.write_limit(payload);
       if (write_plain_call(known->blob.get(), rest.get(), payload)) {
         attach(future.get(), submit_encoded(payload, options.get(), known->name));
         return future.release();
@@ -227,6 +235,7 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
       name = lasting_name(text);
     }
     detail::encoder payload;
+    options.write_limit(payload);
     call.write(payload);
     attach(future.get(), submit_encoded(payload, options.get(), name));
     return future.release();

@@ -1,15 +1,27 @@
 #include "python_runtime.hpp"
 
+#include <chrono>
 #include <cstring>
 
 #include "callbacks.hpp"
 #include "codec.hpp"
+#include "os/clock.hpp"
 
 namespace hardstop::python {
 
 namespace {
 
 running_job present;
+
+// Takes the time limit off a payload, if it has one.
+std::span<const std::byte> note_deadline(std::span<const std::byte> payload) {
+  present.deadline.reset();
+  if (static_cast<format>(payload[0]) != format::timed) return payload;
+  double limit = 0;
+  std::memcpy(&limit, payload.data() + 1, sizeof limit);
+  present.deadline = std::chrono::duration<double>(os::now().time_since_epoch()).count() + limit;
+  return payload.subspan(1 + sizeof limit);
+}
 
 class result_writer final : public writer {
  public:
@@ -148,10 +160,9 @@ object python_runtime::call_pickled(std::span<const std::byte> payload,
   return object::steal(PyObject_Call(function, args, kwargs));
 }
 
-object python_runtime::call(const worker::job_view& job) {
-  if (static_cast<format>(job.payload[0]) == format::plain_call)
-    return call_known(job.payload, job);
-  return call_pickled(job.payload, job);
+object python_runtime::call(std::span<const std::byte> payload, const worker::job_view& job) {
+  if (static_cast<format>(payload[0]) == format::plain_call) return call_known(payload, job);
+  return call_pickled(payload, job);
 }
 
 bool python_runtime::answer(PyObject* result, worker::job_output& output) {
@@ -186,8 +197,9 @@ void python_runtime::answer_with_exception(worker::job_output& output) {
 void python_runtime::execute(const worker::job_view& job, worker::job_output& output) {
   present.ticket = job.ticket;
   present.output = &output;
+  present.attempt = job.attempt;
   {
-    const object result = call(job);
+    const object result = call(note_deadline(job.payload), job);
     if (!result || !answer(result.get(), output)) answer_with_exception(output);
   }
   present.ticket = wire::ticket::none;

@@ -18,7 +18,7 @@ class python_runtime final : public worker::runtime {
   void after_sleep() override;
 
  private:
-  object call(const worker::job_view&);
+  object call(std::span<const std::byte> payload, const worker::job_view&);
   object call_known(std::span<const std::byte> payload, const worker::job_view&);
   object call_pickled(std::span<const std::byte> payload, const worker::job_view&);
   PyObject* function_of(std::span<const std::byte> blob);
@@ -33,6 +33,8 @@ class python_runtime final : public worker::runtime {
 // The attempt that runs in this process, for hardstop.current_job().
 struct running_job {
   wire::ticket ticket = wire::ticket::none;
+  unsigned attempt = 0;
+  std::optional<double> deadline;  // seconds, of the monotonic clock
   worker::job_output* output = nullptr;
   const wire::client_words* words = nullptr;
 };

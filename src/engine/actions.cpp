@@ -29,6 +29,8 @@ wire::job_frame frame_of(job& which, const worker& at) {
   wire::job_frame frame;
   frame.ticket = on_wire(which.ticket);
   frame.function = which.function;
+  // What the runtime is told beside the job: which attempt it is, from 1.
+  frame.runtime_flags = static_cast<std::uint8_t>(std::min<int>(which.attempt, 255));
   which.stamped =
       which.timeout != schedule::forever || at.lane.empty() || which.order % timed_share == 0;
   frame.stamp = which.stamped ? wire::claim_stamp::on : wire::claim_stamp::off;

@@ -141,6 +141,14 @@ void job_handle::release_payload() const noexcept {
   job_->bytes.clear();
 }
 
+void job_handle::listen(news_listener& to) const {
+  home_of(*job_).listen(*job_, to);
+}
+
+std::vector<std::byte> job_handle::news() const {
+  return home_of(*job_).news_of(*job_);
+}
+
 void job_handle::on_done(continuation& then) const {
   home_of(*job_);
   if (!job_->add(then)) then.run();

@@ -321,6 +321,19 @@ job_state engine::observe(job& which) {
                                                                               : job_state::queued;
 }
 
+void engine::listen(job& which, detail::news_listener& to) {
+  turn now(*this);
+  if (which.state == schedule::job_state::ended) return;
+  job::extras& extra = which.make_extra();
+  extra.listener = &to;
+  if (!extra.news.empty() && to.set_out()) delivery_.run_later(&to);
+}
+
+std::vector<std::byte> engine::news_of(job& which) {
+  turn now(*this);
+  return which.extra() != nullptr ? which.extra()->news : std::vector<std::byte>();
+}
+
 void engine::shut_down(pool& home, const shutdown_options& options) {
   turn now(*this);
   std::optional<schedule::instant> kill_at;

@@ -114,6 +114,8 @@ class engine final : private schedule::effects {
   cancel_result cancel(job&, cancel_mode, std::optional<nanoseconds> grace);
   bool wait(job&, std::optional<os::time_point> until);
   job_state observe(job&);
+  void listen(job&, detail::news_listener&);
+  std::vector<std::byte> news_of(job&);
   int pid_of(job&);
 
   void give_back(job* which) noexcept { stock_.give_back(which); }
@@ -187,6 +189,7 @@ class engine final : private schedule::effects {
   // --- reading lanes (reading.cpp), under the lock
   std::size_t read_lane(worker&, schedule::instant now, std::size_t limit);
   bool read_report(worker&, const wire::lane_report&, schedule::instant now);
+  void job_spoke(worker&, const wire::lane_report&);
   void worker_spoke(worker&, const wire::lane_report&, schedule::instant now);
   void worker_is_ready(worker&, schedule::instant now);
   void read_to_the_end(worker&, schedule::instant now);

@@ -96,6 +96,8 @@ class job final : public schedule::job {
     std::unique_ptr<engine::large_arguments> large_in;
     std::unique_ptr<engine::large_result> large_out;
     std::unique_ptr<hardstop::outcome> ended;  // all but a plain value
+    std::vector<std::byte> news;               // the last that its attempt has sent
+    news_listener* listener = nullptr;         // who wants to be told
   };
 
   // Null if it has none of them.

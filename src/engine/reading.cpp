@@ -75,7 +75,8 @@ bool engine::read_report(worker& at, const wire::lane_report& report, schedule::
     worker_spoke(at, report, now);
     return true;
   }
-  if (!wire::is_end(report.kind)) return true;  // progress and requests have no listener yet
+  if (report.kind == wire::report_kind::progress) job_spoke(at, report);
+  if (!wire::is_end(report.kind)) return true;  // requests have no listener yet
 
   std::unique_ptr<large_result> large;
   if (report.large_payload || !report.segments.empty()) {
@@ -114,6 +115,17 @@ void engine::worker_spoke(worker& at, const wire::lane_report& report, schedule:
       break;
     default:
       break;
+  }
+}
+
+// News of an attempt that does not run, or not any more, are nobody's.
+void engine::job_spoke(worker& at, const wire::lane_report& report) {
+  schedule::job* running = at.lane.front();
+  if (running == nullptr || running->ticket != off_wire(report.ticket)) return;
+  auto& extra = ours(*running).make_extra();
+  extra.news.assign(report.payload.begin(), report.payload.end());
+  if (extra.listener != nullptr && extra.listener->set_out()) {
+    delivery_.run_later(extra.listener);
   }
 }
 

@@ -109,7 +109,7 @@ std::optional<wire::failure> cpp_runtime::start(const spec& told, const wire::cl
   start_output output;
   execute({.ticket = wire::ticket::none,
            .function = told.initializer,
-           .runtime_flags = 0,
+           .attempt = 1,
            .payload = told.initializer_arguments,
            .segments = {}},
           output);

@@ -100,7 +100,7 @@ class loop {
       segments_.push_back(at(place));
     return {.ticket = frame.ticket,
             .function = frame.function,
-            .runtime_flags = frame.runtime_flags,
+            .attempt = frame.runtime_flags,
             .payload = frame.large_payload ? at(*frame.large_payload) : copied(frame.payload),
             .segments = segments_};
   }

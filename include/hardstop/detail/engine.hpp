@@ -2,6 +2,7 @@
 // users.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <hardstop/containment.hpp>
 #include <hardstop/detail/call.hpp>
@@ -44,6 +46,23 @@ class continuation {
   continuation(const continuation&) = default;
   continuation& operator=(const continuation&) = default;
   ~continuation() = default;
+};
+
+/// Told that a job which runs has sent news. Run any number of times before the job is done, and
+/// not after its continuations; news that come faster than they are taken are told once.
+class news_listener : public continuation {
+ public:
+  /// By the engine: true if it is not on its way already.
+  bool set_out() noexcept { return !on_its_way_.exchange(true, std::memory_order_acq_rel); }
+
+  /// By the listener, before it looks at the news.
+  void arrived() noexcept { on_its_way_.store(false, std::memory_order_release); }
+
+ protected:
+  ~news_listener() = default;
+
+ private:
+  std::atomic<bool> on_its_way_ = false;
 };
 
 /// A counted reference to one job, as large as a pointer. One handle is used by one thread at a
@@ -108,6 +127,13 @@ class job_handle {
   void release_payload() const noexcept;
 
   // At any time.
+
+  /// Told of news from now on; of those before it is told soon. One listener for each job, which
+  /// must live until the job is done.
+  void listen(news_listener& to) const;
+
+  /// The last news that the running attempt has sent, as it wrote them: untrusted.
+  [[nodiscard]] std::vector<std::byte> news() const;
 
   /// Runs it once when the job is done; at once, in this thread, if it is done already.
   void on_done(continuation& then) const;
