@@ -113,8 +113,8 @@ def _dump_somehow(value: object, snapshot: Snapshot | None) -> Payload:
             raise refusal from None
 
 
-def _load(pickled: Any, segments: list[memoryview]) -> Any:
-    # Copies: shared memory is used again, and a buffer that was writable must be.
+def _load_in_worker(pickled: Any, segments: list[memoryview]) -> Any:
+    # Copies: the arguments' memory is used again when the job has ended, and may not be written.
     return pickle.loads(pickled, buffers=[bytearray(segment) for segment in segments])
 
 
@@ -163,12 +163,12 @@ def load_call(
     payload: memoryview, segments: list[memoryview]
 ) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     if payload[:1] == _PICKLED:
-        function, args, kwargs = _load(payload[1:], segments)
+        function, args, kwargs = _load_in_worker(payload[1:], segments)
     else:
         (length,) = _LENGTH.unpack_from(payload, 1)
         start = 1 + _LENGTH.size
         function = load_function(bytes(payload[start : start + length]))
-        args, kwargs = _load(payload[start + length :], segments)
+        args, kwargs = _load_in_worker(payload[start + length :], segments)
     return function, args, kwargs
 
 
@@ -180,12 +180,13 @@ def dump_result(value: object) -> Payload:
     return _PICKLED + pickled, buffers
 
 
-def load_result(payload: bytes, segments: list[memoryview]) -> Any:
+def load_result(payload: bytes, segments: list[Any]) -> Any:
+    """The result, or the job's exception raised. Large buffers become views of the segments."""
     if payload[:1] == _EXCEPTION:
         (length,) = _LENGTH.unpack_from(payload, 1)
         start = 1 + _LENGTH.size + length
-        raise _load(memoryview(payload)[start:], segments)
-    return _load(memoryview(payload)[1:], segments)
+        raise pickle.loads(memoryview(payload)[start:], buffers=segments)
+    return pickle.loads(memoryview(payload)[1:], buffers=segments)
 
 
 # --- exceptions
@@ -230,7 +231,7 @@ def _survives(value: object) -> Payload | None:
     """The pickle of an exception, if it can be read again."""
     try:
         pickled, buffers = _dump_somehow(value, None)
-        loaded = _load(pickled, [memoryview(each) for each in buffers])
+        loaded = pickle.loads(pickled, buffers=list(buffers))
     except Exception:
         return None
     return (pickled, buffers) if isinstance(loaded, BaseException) else None

@@ -74,7 +74,7 @@ void resolve(future_object& self) {
   if (self.resolved != resolution::none) return;
   self.resolved = resolution::under_way;
   const end how = read_end(self);
-  self.job.release_payload();
+  release_result(self.job);
   if (self.condition == nullptr && self.waiters == nullptr) {
     set_slot(self.result, how.result);
     set_slot(self.exception, how.exception);

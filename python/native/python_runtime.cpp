@@ -1,5 +1,7 @@
 #include "python_runtime.hpp"
 
+#include <malloc.h>
+
 #include <chrono>
 #include <cstring>
 
@@ -85,6 +87,15 @@ bool write_pickled(PyObject* pair, worker::job_output& output) {
   return true;
 }
 
+// Large objects come and go with every job: memory that is given back to the system each time costs
+// a page fault per page when it is taken again, three times as long as copying does.
+void keep_warm_memory() {
+  constexpr int most_kept = 256 << 20;
+  ::mallopt(M_MMAP_MAX, 0);
+  ::mallopt(M_TRIM_THRESHOLD, most_kept);
+  ::mallopt(M_TOP_PAD, 1 << 20);
+}
+
 std::string text_of(PyObject* value) {
   Py_ssize_t size = 0;
   const char* text = PyUnicode_AsUTF8AndSize(value, &size);
@@ -103,6 +114,7 @@ const running_job& the_running_job() {
 
 std::optional<wire::failure> python_runtime::start(const worker::spec& /*told*/,
                                                    const wire::client_words& words) {
+  keep_warm_memory();
   static const wire::client_words kept = words;
   present.words = &kept;
   const object failure =

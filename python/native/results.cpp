@@ -1,5 +1,6 @@
 #include "results.hpp"
 
+#include <new>
 #include <string>
 #include <variant>
 
@@ -9,13 +10,6 @@
 namespace hardstop::python {
 
 namespace {
-
-object view_of(std::span<const std::byte> bytes) {
-  // Not const-correct, but read-only.
-  auto* begin = const_cast<char*>(reinterpret_cast<const char*>(bytes.data()));
-  return object::steal(
-      PyMemoryView_FromMemory(begin, static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
-}
 
 std::span<const std::byte> segment_of(const void* job, std::size_t index) {
   return static_cast<const detail::job_handle*>(job)->segment(index);
@@ -30,13 +24,59 @@ object bytes_of(std::span<const std::byte> bytes) {
                                                  static_cast<Py_ssize_t>(bytes.size())));
 }
 
+// A large part of a result, where its worker has put it. The memory stays the result's as long as
+// this lives; then the worker may use it again.
+struct segment_object {
+  PyObject_HEAD;
+  detail::job_handle job;
+  std::size_t index;
+};
+
+int lend_segment(PyObject* self, Py_buffer* view, int flags) {
+  auto& segment = *reinterpret_cast<segment_object*>(self);
+  const auto bytes = segment.job.segment(segment.index);
+  // The client's mapping is writable, and the range is this result's alone.
+  return PyBuffer_FillInfo(view, self, const_cast<std::byte*>(bytes.data()),
+                           static_cast<Py_ssize_t>(bytes.size()), 0, flags);
+}
+
+void destroy_segment(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  reinterpret_cast<segment_object*>(self)->job.~job_handle();
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyTypeObject* segment_type() {
+  static PyType_Slot slots[] = {
+      {Py_bf_getbuffer, reinterpret_cast<void*>(&lend_segment)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(&destroy_segment)},
+      {0, nullptr},
+  };
+  static PyType_Spec spec{.name = "hardstop._engine.Segment",
+                          .basicsize = sizeof(segment_object),
+                          .itemsize = 0,
+                          .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                          .slots = slots};
+  static PyObject* const made = PyType_FromSpec(&spec);
+  return reinterpret_cast<PyTypeObject*>(made);
+}
+
+object segment_of_job(const detail::job_handle& job, std::size_t index) {
+  PyTypeObject* type = segment_type();
+  PyObject* self = type == nullptr ? nullptr : type->tp_alloc(type, 0);
+  if (self == nullptr) return {};
+  auto& segment = *reinterpret_cast<segment_object*>(self);
+  new (&segment.job) detail::job_handle(job);
+  segment.index = index;
+  return object::steal(self);
+}
+
 object list_of_segments(const detail::job_handle& job) {
   object list = object::steal(PyList_New(0));
-  for (std::size_t index = 0; list; ++index) {
-    const auto bytes = job.segment(index);
-    if (bytes.data() == nullptr) break;
-    const object view = view_of(bytes);
-    if (!view || PyList_Append(list.get(), view.get()) != 0) return {};
+  for (std::size_t index = 0; list && !job.segment(index).empty(); ++index) {
+    const object segment = segment_of_job(job, index);
+    if (!segment || PyList_Append(list.get(), segment.get()) != 0) return {};
   }
   return list;
 }
@@ -124,6 +164,10 @@ object load_result(const detail::job_handle& job) {
   if (!copy || !segments) return {};
   return object::steal(PyObject_CallFunctionObjArgs(the_callbacks().load_result.get(), copy.get(),
                                                     segments.get(), nullptr));
+}
+
+void release_result(const detail::job_handle& job) {
+  if (job.segment(0).empty()) job.release_payload();
 }
 
 object describe(const outcome& how) {

@@ -10,6 +10,9 @@ namespace hardstop::python {
 // exception set, also if it cannot be read.
 object load_result(const detail::job_handle& job);
 
+// Gives the memory of a result back, unless parts of it are in use where they are: those hold it.
+void release_result(const detail::job_handle& job);
+
 // A dictionary: everything that is known of how a job ended.
 object describe(const outcome& how);
 

@@ -43,7 +43,7 @@ client_results::~client_results() = default;
 
 os::result<std::shared_ptr<client_results>> client_results::create(const lane_signals& signals,
                                                                    const arena_options& options) {
-  auto memory = reserve_sparse_memory("hardstop-results", options, os::access::read_only);
+  auto memory = reserve_sparse_memory("hardstop-results", options, os::access::read_write);
   if (!memory) return memory.error();
   std::shared_ptr<client_results> results{new client_results};
   results->state_ = std::make_unique<state>(std::move(*memory), signals, options.keep_warm);

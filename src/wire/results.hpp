@@ -12,7 +12,8 @@
 // them, so the wait always ends.
 //
 // Trust: everything in the arena is as trustworthy as its worker, which may still write to it while
-// the client reads. The client maps it read-only; sealed, so that reading cannot fault.
+// the client reads. Sealed, so that reading cannot fault. The client maps it writable, for results
+// that are views of it and that their user may change; what it wrote there nobody reads again.
 #pragma once
 
 #include <cstddef>
