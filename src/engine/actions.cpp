@@ -2,6 +2,7 @@
 // slow goes to the outbox.
 #include <algorithm>
 #include <csignal>
+#include <iterator>
 
 #include "engine/engine.hpp"
 #include "engine/scheduled.hpp"
@@ -18,6 +19,11 @@ constexpr std::uint64_t timed_share = 64;
 // Deadlines enforced later than this are news: the machine is overloaded, or the client was
 // stopped.
 constexpr auto worth_telling = std::chrono::milliseconds(10);
+
+// How long chores wait for the account of a kill, which takes a tenth of that; and how long for the
+// threads that the account wakes.
+constexpr auto most_postponed = std::chrono::milliseconds(2);
+constexpr auto moment_for_waiters = std::chrono::microseconds(300);
 
 // Whether the worker's tree is more than itself. Unknown counts as yes.
 bool has_children(const worker& at) {
@@ -108,7 +114,11 @@ void engine::kill(schedule::worker& at) {
     }
   }
   // Without a process yet: it is killed when the guardian tells of it (on_spawned).
-  if (home.line && victim.asked_for) send(*home.line, wire::kill{victim.id});
+  if (!home.line || !victim.asked_for) return;
+  send(*home.line, wire::kill{victim.id});
+  victim.awaited = true;
+  ++home.dying;
+  home.chores.resume_at = victim.killed_at + most_postponed;
 }
 
 void engine::retire(schedule::worker& at) {
@@ -128,7 +138,13 @@ schedule::worker& engine::spawn(schedule::pool& whose) {
   worker& born = *fresh;
   born.id = wire::worker_id{++last_worker_};
   home.members.emplace(last_worker_, std::move(fresh));
-  outbox_.to_spawn.emplace_back(home.shared_from_this(), born.id);
+  if (postpones_chores(home, os::now())) {
+    home.chores.births.push_back(born.id);
+    chores_postponed_ = true;
+    if (home.dying == 0) control_.resume_chores_at(home.chores.resume_at);
+  } else {
+    outbox_.to_spawn.emplace_back(home.shared_from_this(), born.id);
+  }
   return born;
 }
 
@@ -140,10 +156,53 @@ void engine::discard(schedule::worker& at) {
   std::erase(outbox_.touched, &gone);
   std::erase_if(outbox_.to_settle, [&](const auto& entry) { return entry.first == &gone; });
   pool& home = ours(*at.pool);
+  const bool awaited = gone.awaited;
   auto place = home.members.find(static_cast<std::uint64_t>(gone.id));
-  outbox_.graveyard.push_back(std::move(place->second));
+  (awaited ? home.chores.graveyard : outbox_.graveyard).push_back(std::move(place->second));
   home.members.erase(place);
   lanes_version_.fetch_add(1, std::memory_order_release);
+  if (!awaited) return;
+  chores_postponed_ = true;
+  if (--home.dying != 0) return;
+  home.chores.resume_at = os::now() + moment_for_waiters;
+  control_.resume_chores_at(home.chores.resume_at);
+}
+
+// Whoever waits for a job that was killed waits for its guardian's account, and chores would be in
+// its way: a birth means some hundred microseconds of making memory and of forking, in the one
+// thread that tells and the one that buries, and of starting, on a CPU on which the victim may
+// still have to die; to unmap what a dead worker shared takes some tens. Nor is the account the end
+// of it: a thread that was woken waits for the CPU of whoever woke it, even if another one is idle.
+// So chores wait until the dead are accounted for, and a moment more.
+//
+// They do not wait when somebody waits for them: a job in the queue, for which there was no spare.
+// And not for long: a tree that takes its time is not to leave the pool without its spare. No timer
+// is set for that, which would wake a thread for each kill: the next turn sees it, and the watch
+// over a guardian that owes an answer takes one after 200 ms.
+bool engine::postpones_chores(const pool& home, schedule::instant now) {
+  return now < home.chores.resume_at && home.jobs.empty();
+}
+
+// At the end of a turn.
+void engine::resume_chores(schedule::instant now) {
+  chores_postponed_ = false;
+  for (const auto& home : pools_) {
+    auto& chores = home->chores;
+    if (chores.births.empty() && chores.graveyard.empty()) continue;
+    if (postpones_chores(*home, now)) {
+      chores_postponed_ = true;
+      continue;
+    }
+    for (const wire::worker_id id : chores.births)
+      outbox_.to_spawn.emplace_back(home, id);
+    chores.births.clear();
+    std::ranges::move(chores.graveyard, std::back_inserter(outbox_.graveyard));
+    chores.graveyard.clear();
+  }
+}
+
+void engine::chores_due() {
+  const turn now(*this);  // whose end resumes them
 }
 
 void engine::complete(schedule::job& what, schedule::ending how) {

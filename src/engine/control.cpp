@@ -28,6 +28,7 @@ struct control::running {
   asio::io_context io{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   asio::steady_timer timer{io};
+  asio::steady_timer chores{io};
   asio::steady_timer memory{io};
   bool memory_watched = false;
   std::unordered_map<guardian_line*, std::weak_ptr<followed>> lines;
@@ -218,6 +219,16 @@ void control::write_when_possible(guardian_line& line) {
 void control::spawn(std::vector<std::pair<std::shared_ptr<detail::pool>, wire::worker_id>> wanted) {
   post([this, wanted = std::move(wanted)](running&) mutable {
     home_.spawn_wanted(std::move(wanted));
+  });
+}
+
+void control::resume_chores_at(schedule::instant when) {
+  post([this, when](running& live) {
+    live.chores.expires_at(
+        std::chrono::time_point_cast<std::chrono::steady_clock::duration>(when));
+    live.chores.async_wait([&home = home_](const asio::error_code& moved) {
+      if (!moved) home.chores_due();
+    });
   });
 }
 

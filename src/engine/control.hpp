@@ -35,6 +35,7 @@ class control {
   void watch(std::shared_ptr<detail::pool>, std::shared_ptr<guardian_line>);
   void write_when_possible(guardian_line&);
   void spawn(std::vector<std::pair<std::shared_ptr<detail::pool>, wire::worker_id>>);
+  void resume_chores_at(schedule::instant);
   void watch_memory();
 
  private:

@@ -82,6 +82,8 @@ void engine::work_off(turn& ending) {
     scheduler_.settled(*at, witness, ending.now());
   }
 
+  if (chores_postponed_) resume_chores(ending.now());
+
   // Bells are rung without the lock; the handles keep the lanes' memory alive until then.
   std::array<wire::lane_signals, 4> bells;
   std::size_t bell_count = 0;

@@ -147,6 +147,8 @@ class engine final : private schedule::effects {
   void spawn_wanted(std::vector<wanted_worker>&&);
   // Acts on timers that are due; returns the next one.
   std::optional<schedule::instant> time_reached();
+  // What was postponed may go on.
+  void chores_due();
   // Looks at the memory of limited attempts; false if there are none.
   bool watch_memory();
 
@@ -184,6 +186,8 @@ class engine final : private schedule::effects {
   void closed(schedule::pool&) override;
   void announce(job&);
   void touch(worker&);
+  static bool postpones_chores(const pool&, schedule::instant now);
+  void resume_chores(schedule::instant now);
   static void make_room(pool&);
 
   // --- reading lanes (reading.cpp), under the lock
@@ -245,6 +249,7 @@ class engine final : private schedule::effects {
   schedule::instant next_check_ = schedule::never;  // of guardians that owe an answer
   bool memory_watched_ = false;                     // a limited attempt was dispatched in this turn
   bool lanes_changed_ = false;
+  bool chores_postponed_ = false;  // in some pool
 
   // What complete() may look at: the report being read, or the death being reported.
   struct {

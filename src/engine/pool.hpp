@@ -61,6 +61,15 @@ class pool final : public schedule::pool, public std::enable_shared_from_this<po
   std::shared_ptr<engine::guardian_line> line;  // null while there is no guardian
   std::unordered_map<std::uint64_t, std::unique_ptr<engine::worker>> members;
 
+  // What waits until the dead are accounted for; see engine::postpones_chores().
+  struct {
+    std::vector<wire::worker_id> births;
+    std::vector<std::unique_ptr<engine::worker>> graveyard;
+    schedule::instant resume_at{};
+  } chores;
+
+  std::size_t dying = 0;  // workers that were killed and are not known to be gone
+
   // 1 once everything is gone.
   std::atomic<std::uint32_t> closed{0};
   // News on its way to options.on_event; whoever waits for the pool's end waits for this, too.

@@ -47,6 +47,7 @@ struct worker : schedule::worker {
   bool asked_for = false;   // the guardian was told to make it
   bool ready = false;       // it said so
   bool killed = false;      // SIGKILL was asked for
+  bool awaited = false;     // killed, and its guardian owes the account of it (pool::dying)
   bool exit_asked = false;  // request_exit was asked for
   bool touched = false;     // stands in the turn's list of lanes to ring
   schedule::instant killed_at{};
