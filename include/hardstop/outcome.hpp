@@ -93,6 +93,9 @@ class outcome {
     unsigned processes_stopped = 0;  ///< of the killed tree, the worker included
     /// Set where part of the tree may still live. Its slot was replaced all the same.
     std::optional<hardstop::unconfirmed> unconfirmed{};
+    /// Of an attempt that was killed for its time or memory: where it was, as far as the language
+    /// of its worker can tell (Python's can).
+    std::string stack{};
     std::string output{};        ///< standard output, where it is captured
     std::string error_output{};  ///< standard error, where it is captured
   };
@@ -132,6 +135,9 @@ class outcome {
   [[nodiscard]] const std::optional<hardstop::unconfirmed>& unconfirmed() const noexcept {
     return facts_.unconfirmed;
   }
+
+  /// Where an attempt was that was killed for a limit; empty where that is not known.
+  [[nodiscard]] const std::string& stack() const noexcept { return facts_.stack; }
 
   /// What the attempt wrote, where worker_environment says capture; the last 64 KiB.
   [[nodiscard]] const std::string& output() const noexcept { return facts_.output; }

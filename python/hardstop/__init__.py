@@ -45,6 +45,7 @@ _engine.use(
         "worker_main": _worker.worker_main,
         "worker_initialize": _worker.worker_initialize,
         "guardian_main": _worker.guardian_main,
+        "answer_signal": _worker.answer_signal,
         "before_fork": _worker.before_fork,
         "timeout": ProcessTimeout,
         "cancel_timeout": ProcessCancelTimeout,

@@ -291,8 +291,14 @@ class View(_Submitting):
         """Does nothing: the executor it is a view of is to be shut down."""
 
 
-def _usable_cpus() -> int:
-    return _engine.usable_cpus()
+def _number_of_spares(spares: int | str | None, initializer: object) -> int:
+    if spares == "initialized":
+        return 1
+    if spares is None:
+        return 0 if initializer else 1
+    if not isinstance(spares, int) or spares < 0:
+        raise ValueError(f"spares={spares!r}: give a number, 0 or more, or 'initialized'")
+    return spares
 
 
 class ProcessPoolExecutor(_Submitting):
@@ -302,8 +308,9 @@ class ProcessPoolExecutor(_Submitting):
 
     ``min_workers``, ``idle_timeout``: workers beyond ``min_workers`` that are idle for so many
     seconds leave. ``spares``: warm workers that take a killed one's place at once; 1, or 0 if there
-    is an initializer, which then runs only in workers that run jobs. ``max_memory``: bytes a job
-    may use. ``max_pending``: jobs that may wait; ``submit`` then blocks, or raises
+    is an initializer, which then runs only in workers that run jobs (``"initialized"`` for 1 that
+    has run it). ``finalizer``: called in a worker that leaves in good order. ``max_memory``: bytes
+    a job may use. ``max_worker_memory``: bytes above which a worker is replaced between jobs. ``max_pending``: jobs that may wait; ``submit`` then blocks, or raises
     :class:`QueueFullError` with ``when_full="reject"``. ``cgroup``: a delegated cgroup v2
     directory. ``huge_pages``: for workers with gigabytes. ``environment``: variables for workers,
     None to unset one. ``start_timeout``: seconds in which a worker must be ready.
@@ -321,7 +328,7 @@ class ProcessPoolExecutor(_Submitting):
         max_tasks_per_child: int | None = None,
         min_workers: int | None = None,
         idle_timeout: float | None = None,
-        spares: int | None = None,
+        spares: int | str | None = None,
         max_memory: int | None = None,
         max_pending: int = 0,
         when_full: str = "block",
@@ -329,6 +336,8 @@ class ProcessPoolExecutor(_Submitting):
         huge_pages: bool = False,
         environment: dict[str, str | None] | None = None,
         start_timeout: float = 60.0,
+        finalizer: Callable[[], object] | None = None,
+        max_worker_memory: int | None = None,
         name: str | None = None,
     ) -> None:
         if max_workers is not None and max_workers <= 0:
@@ -357,11 +366,13 @@ class ProcessPoolExecutor(_Submitting):
         self._mp_context = mp_context
         self._initializer = initializer
         self._initargs = initargs
+        self._finalizer = finalizer
+        self._max_worker_memory = max_worker_memory or 0
         self._settings: dict[str, Any] = {
             "workers": self._max_workers,
             "min_workers": min_workers,
             "idle_timeout": idle_timeout,
-            "spares": spares if spares is not None else (0 if initializer else 1),
+            "spares": _number_of_spares(spares, initializer),
             "max_jobs_per_worker": max_tasks_per_child or 0,
             "max_memory": max_memory or 0,
             "max_pending": max_pending,
@@ -409,7 +420,13 @@ class ProcessPoolExecutor(_Submitting):
             return self._pool
 
     def _make_pool(self) -> _engine.Pool:
-        start = Start(self._mp_context, self._initializer, self._initargs)
+        start = Start(
+            self._mp_context,
+            self._initializer,
+            self._initargs,
+            self._finalizer,
+            self._max_worker_memory,
+        )
         settings = {**self._settings, "start": start.method, "descriptors": start.descriptors}
         return _engine.Pool(settings, start.snapshot, start.program, start.runtime)
 

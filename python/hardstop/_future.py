@@ -174,10 +174,24 @@ def explain(future: Future[Any], told: dict[str, Any]) -> tuple[str, BaseExcepti
         if how.by_shutdown:
             return "CANCELLED_AND_NOTIFIED", _with(ProcessCancelledError(how.text), how)
         return "FINISHED", _with(WorkerDiedError(how.text), how)
-    error = _with(_KINDS[how.kind](how.text), how)
+    text = f"{how.text}\n{_own_frames(how.stack)}" if how.stack else how.text
+    error = _with(_KINDS[how.kind](text), how)
     if how.kind == "cancelled" and (future._cancel_requested or not how.started):
         return "CANCELLED_AND_NOTIFIED", error
     return "FINISHED", error
+
+
+def _own_frames(stack: str) -> str:
+    """faulthandler's stacks, without the frames below the job's."""
+    kept = []
+    below = False
+    for line in stack.splitlines():
+        if not line.startswith("  "):
+            below = False
+        below = below or "multiprocessing/process.py" in line
+        if not below:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _with(error: Any, how: Outcome) -> BaseException:

@@ -53,6 +53,8 @@ class Outcome:
     """Of a job that exceeded its memory limit."""
     by_shutdown: bool = False
     """Whether the pool's shutdown stopped it."""
+    stack: str = ""
+    """Where a job was that was killed for its time or memory: its Python stacks."""
     output: str = ""
     """Captured standard output of its last attempt."""
     error_output: str = ""

@@ -58,6 +58,8 @@ class Start:
         context: multiprocessing.context.BaseContext,
         initializer: Callable[..., object] | None,
         initargs: tuple[Any, ...],
+        finalizer: Callable[[], object] | None = None,
+        max_worker_memory: int = 0,
     ) -> None:
         self.method = context.get_start_method()
         self.program: list[str] = []
@@ -67,18 +69,19 @@ class Start:
             method=self.method,
             client_pid=os.getpid(),
             client_name=multiprocessing.current_process().name,
+            max_worker_memory=max_worker_memory,
         )
         if self.method == "fork":
             told.initializer, told.initargs = initializer, initargs
+            told.finalizer = finalizer
             self._runtime = leave_to_forks(told)
         else:
-            self._prepare_executed(told, initializer, initargs)
+            self._prepare_executed(told, (initializer, initargs, finalizer))
 
     def _prepare_executed(
         self,
         told: Told,
-        initializer: Callable[..., object] | None,
-        initargs: tuple[Any, ...],
+        user_code: tuple[Any, ...],
     ) -> None:
         from multiprocessing import forkserver, resource_tracker
         from multiprocessing.reduction import ForkingPickler
@@ -88,10 +91,10 @@ class Start:
         preload = forkserver._forkserver._preload_modules  # type: ignore[attr-defined]
         told.preload = list(preload)
         collected = _Descriptors()
-        if initializer is not None:
+        if any(user_code):
             multiprocessing.context.set_spawning_popen(collected)
             try:
-                told.pickled_initializer = bytes(ForkingPickler.dumps((initializer, initargs)))
+                told.pickled_initializer = bytes(ForkingPickler.dumps(user_code))
             finally:
                 multiprocessing.context.set_spawning_popen(None)
         told.tracker = resource_tracker.getfd()  # type: ignore[attr-defined]

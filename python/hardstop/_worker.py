@@ -28,6 +28,8 @@ class Told:
     client_name: str
     initializer: Callable[..., object] | None = None
     initargs: tuple[Any, ...] = ()
+    finalizer: Callable[[], object] | None = None
+    max_worker_memory: int = 0
     # Executed interpreters only.
     preparation: dict[str, Any] = field(default_factory=dict)
     preload: list[str] = field(default_factory=list)
@@ -124,7 +126,7 @@ def worker_main(number: int, guardian: int, runtime: bytes) -> int:
             spawn.prepare(told.preparation)
         finally:
             del process._inheriting  # type: ignore[attr-defined]
-    worker = context.Process(target=_engine.serve_jobs)
+    worker = context.Process(target=_serve)
     worker._identity = (number,)  # type: ignore[attr-defined]
     worker.name = f"{type(worker).__name__}-{number}"
     worker._parent_pid = told.client_pid  # type: ignore[attr-defined]
@@ -135,6 +137,23 @@ def worker_main(number: int, guardian: int, runtime: bytes) -> int:
     return worker._bootstrap(parent_sentinel=sentinel)  # type: ignore[attr-defined,no-any-return]
 
 
+def _serve() -> None:
+    """Runs jobs until the worker is asked to leave, then the finalizer."""
+    told = _present
+    assert told is not None
+    _engine.limit_kept_memory(told.max_worker_memory)
+    _engine.serve_jobs()
+    if told.finalizer is not None:
+        told.finalizer()
+
+
+def answer_signal(number: int, file: int) -> None:
+    """Has faulthandler write all stacks to the file when the signal comes, GIL or not."""
+    import faulthandler
+
+    faulthandler.register(number, file=file, all_threads=True, chain=True)
+
+
 def worker_initialize() -> tuple[str, str] | None:
     """Runs the initializer; its failure in words."""
     told = _present
@@ -142,7 +161,8 @@ def worker_initialize() -> tuple[str, str] | None:
     try:
         initializer, initargs = told.initializer, told.initargs
         if told.pickled_initializer:
-            initializer, initargs = pickle.loads(told.pickled_initializer)
+            loaded = pickle.loads(told.pickled_initializer)
+            initializer, initargs, told.finalizer = loaded
         if initializer is not None:
             initializer(*initargs)
     except BaseException as error:

@@ -17,6 +17,7 @@ struct callbacks {
   object load_call;          // (payload, segments) -> (function, args, kwargs)
   object load_function;      // (blob) -> function
   object worker_main;        // (number, guardian's pid, runtime): a worker's life
+  object answer_signal;      // (signal, file): faulthandler answers it there
   object worker_initialize;  // () -> None or (type, text)
   object guardian_main;      // (runtime): preloads
   object before_fork;        // ()

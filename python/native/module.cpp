@@ -61,6 +61,7 @@ void use_callbacks(const nb::dict& given) {
       {"worker_main", &all.worker_main},
       {"worker_initialize", &all.worker_initialize},
       {"guardian_main", &all.guardian_main},
+      {"answer_signal", &all.answer_signal},
       {"before_fork", &all.before_fork},
       {"timeout", &the_option_types().timeout},
       {"cancel_timeout", &the_option_types().cancel_timeout},
@@ -182,6 +183,7 @@ NB_MODULE(_engine, module) {
   module.def("stop_completer", [] { completer::instance().stop(); });
   module.def("is_worker_image",
              [] { return guardian::role_of_this_process() != guardian::process_role::client; });
+  module.def("limit_kept_memory", [](std::uint64_t bytes) { limit_kept_memory(bytes); });
   module.def("attempt", [] { return the_running_job().attempt; });
   module.def("deadline", [] { return the_running_job().deadline; });
   module.def("send_progress", [](nb::handle done_total_message) {

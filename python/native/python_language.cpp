@@ -130,6 +130,10 @@ void python_language::after_fork() {
   PyGILState_Release(gil_);
 }
 
+int python_language::question_signal() const {
+  return where_signal();
+}
+
 // A payload of kind exception: length of what follows, type and text for people, then Python's.
 std::optional<wire::failure> python_language::read_failure(
     std::span<const std::byte> payload) const {

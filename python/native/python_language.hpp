@@ -28,6 +28,8 @@ class python_language final : public engine::worker_language {
   void after_fork() override;
   std::optional<wire::failure> read_failure(std::span<const std::byte> payload) const override;
 
+  [[nodiscard]] int question_signal() const override;
+
   [[nodiscard]] bool keeps_exceptions() const override { return true; }
 
  private:

@@ -1,19 +1,26 @@
 #include "python_runtime.hpp"
 
 #include <malloc.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "callbacks.hpp"
 #include "codec.hpp"
+#include "engine/worker_language.hpp"
 #include "os/clock.hpp"
+#include "os/proc.hpp"
 
 namespace hardstop::python {
 
 namespace {
 
 running_job present;
+std::uint64_t most_kept_memory = 0;
 
 // Takes the time limit off a payload, if it has one.
 std::span<const std::byte> note_deadline(std::span<const std::byte> payload) {
@@ -96,6 +103,29 @@ void keep_warm_memory() {
   ::mallopt(M_TOP_PAD, 1 << 20);
 }
 
+// Written to by faulthandler, which needs neither the GIL nor memory, and then by end_answer().
+int answer_file = -1;
+
+// Runs after faulthandler's handler, which was told to go on to the one before it.
+void end_answer(int /*signal*/) {
+  static_cast<void>(!::write(answer_file, &engine::end_of_answer, 1));
+}
+
+// Best effort: without it a job that is killed for a limit does not tell where it was.
+void answer_where_it_is() {
+  answer_file = ::memfd_create(engine::last_words_file, MFD_CLOEXEC);
+  if (answer_file < 0) return;
+
+  struct sigaction action {};
+
+  action.sa_handler = &end_answer;
+  action.sa_flags = SA_RESTART | SA_ONSTACK;
+  if (::sigaction(where_signal(), &action, nullptr) != 0) return;
+  const object told = object::steal(PyObject_CallFunction(the_callbacks().answer_signal.get(), "ii",
+                                                          where_signal(), answer_file));
+  if (!told) PyErr_WriteUnraisable(nullptr);
+}
+
 std::string text_of(PyObject* value) {
   Py_ssize_t size = 0;
   const char* text = PyUnicode_AsUTF8AndSize(value, &size);
@@ -108,6 +138,14 @@ std::string text_of(PyObject* value) {
 
 }  // namespace
 
+void limit_kept_memory(std::uint64_t bytes) noexcept {
+  most_kept_memory = bytes;
+}
+
+int where_signal() noexcept {
+  return SIGRTMAX - 5;
+}
+
 const running_job& the_running_job() {
   return present;
 }
@@ -115,6 +153,7 @@ const running_job& the_running_job() {
 std::optional<wire::failure> python_runtime::start(const worker::spec& /*told*/,
                                                    const wire::client_words& words) {
   keep_warm_memory();
+  answer_where_it_is();
   static const wire::client_words kept = words;
   present.words = &kept;
   const object failure =
@@ -210,11 +249,22 @@ void python_runtime::execute(const worker::job_view& job, worker::job_output& ou
   present.ticket = job.ticket;
   present.output = &output;
   present.attempt = job.attempt;
+  ran_since_ = true;
   {
     const object result = call(note_deadline(job.payload), job);
     if (!result || !answer(result.get(), output)) answer_with_exception(output);
   }
   present.ticket = wire::ticket::none;
+}
+
+bool python_runtime::should_retire() {
+  if (most_kept_memory == 0 || !std::exchange(ran_since_, false)) return false;
+  const auto resident = [] { return os::read_resident_memory(::getpid()).value_or(0); };
+  if (resident() <= most_kept_memory) return false;
+  // What only waits to be used again is no reason.
+  PyGC_Collect();
+  ::malloc_trim(0);
+  return resident() > most_kept_memory;
 }
 
 void python_runtime::before_sleep() {

@@ -14,6 +14,7 @@ class python_runtime final : public worker::runtime {
  public:
   std::optional<wire::failure> start(const worker::spec&, const wire::client_words&) override;
   void execute(const worker::job_view&, worker::job_output&) override;
+  bool should_retire() override;
   void before_sleep() override;
   void after_sleep() override;
 
@@ -27,8 +28,15 @@ class python_runtime final : public worker::runtime {
 
   // Functions by the bytes that name them; for ever, as modules keep them.
   std::unordered_map<std::string, object> functions_;
+  bool ran_since_ = false;  // a job, since should_retire() was asked
   PyThreadState* asleep_ = nullptr;
 };
+
+// What a worker is sent to tell where its job is: late among the real-time signals, which few use.
+int where_signal() noexcept;
+
+// Bytes that a worker may keep between jobs; 0: no limit.
+void limit_kept_memory(std::uint64_t bytes) noexcept;
 
 // The attempt that runs in this process, for hardstop.current_job().
 struct running_job {

@@ -184,6 +184,7 @@ object describe(const outcome& how) {
       all.set("unconfirmed_pid", static_cast<std::int64_t>(how.unconfirmed()->pid));
       all.set("unconfirmed_reason", how.unconfirmed()->reason);
     }
+    all.set("stack", how.stack());
     all.set("output", how.output());
     all.set("error_output", how.error_output());
     all.set("text", how.describe());

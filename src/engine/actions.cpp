@@ -100,10 +100,14 @@ void engine::kill(schedule::worker& at) {
   worker& victim = ours(at);
   victim.killed = true;
   victim.killed_at = os::now();
+  if (!ask_where_it_is(victim, front_of(victim))) strike(victim);
+}
+
+void engine::strike(worker& victim) {
   // Through the pidfd and at once: the guardian would add its own wake-up. ESRCH means that it is
   // dead already.
   if (victim.process) static_cast<void>(victim.process.send_signal(SIGKILL));
-  pool& home = ours(*at.pool);
+  pool& home = ours(*victim.pool);
   if (const job* front = front_of(victim);
       front != nullptr && front->stopping == schedule::stop_reason::deadline) {
     const nanoseconds late = os::now() - schedule::later(front->started_at, front->timeout);
@@ -154,6 +158,7 @@ void engine::discard(schedule::worker& at) {
   for (job* finished : gone.held)
     announce(*finished);
   std::erase(outbox_.touched, &gone);
+  std::erase(asked_, &gone);
   std::erase_if(outbox_.to_settle, [&](const auto& entry) { return entry.first == &gone; });
   pool& home = ours(*at.pool);
   const bool awaited = gone.awaited;

@@ -218,6 +218,9 @@ void engine::describe_end(job& which, const schedule::ending& how) {
       known.unconfirmed = unconfirmed{death->unconfirmed_pid, death->unconfirmed_reason};
     }
   }
+  const bool limited =
+      how.kind == schedule::end_kind::timed_out || how.kind == schedule::end_kind::memory_limit;
+  if (at != nullptr && limited) known.stack = std::move(at->last_words);
   if (at != nullptr && how.started) read_output(at->captured, std::nullopt, known);
 
   auto alternative = alternative_of(which, how);

@@ -351,8 +351,9 @@ std::optional<schedule::instant> engine::time_reached() {
   read_lanes();
   turn now(*this);
   check_lines(now.now());
+  hear_last_words(now.now());
   scheduler_.time_reached(now.now());
-  next_check_ = earliest_check();
+  next_check_ = std::min(earliest_check(), next_look_at_answers(now.now()));
   armed_ = std::min(scheduler_.next_timer().value_or(schedule::never), next_check_);
   return armed_ == schedule::never ? std::nullopt : std::optional(armed_);
 }

@@ -193,6 +193,10 @@ class engine final : private schedule::effects {
   // --- reading lanes (reading.cpp), under the lock
   std::size_t read_lane(worker&, schedule::instant now, std::size_t limit);
   bool read_report(worker&, const wire::lane_report&, schedule::instant now);
+  void strike(worker& victim);
+  bool ask_where_it_is(worker& victim, const job* front);
+  void hear_last_words(schedule::instant now);
+  [[nodiscard]] schedule::instant next_look_at_answers(schedule::instant now) const;
   void job_spoke(worker&, const wire::lane_report&);
   void worker_spoke(worker&, const wire::lane_report&, schedule::instant now);
   void worker_is_ready(worker&, schedule::instant now);
@@ -261,6 +265,7 @@ class engine final : private schedule::effects {
   } current_;
 
   std::atomic<std::uint64_t> lanes_version_{1};
+  std::vector<worker*> asked_;         // will be killed when they have answered
   std::atomic<bool> attended_{false};  // a thread that waits for a job reads lanes, by attendance_
   lane_watch attendance_{*this, wire::listener::attendant};
 

@@ -14,6 +14,9 @@
 
 namespace hardstop::engine {
 
+inline constexpr const char* last_words_file = "hardstop-last-words";
+inline constexpr char end_of_answer = '\4';
+
 // Asked by the thread that gives birth, without any lock of the engine held, but for
 // read_failure().
 class worker_language {
@@ -41,6 +44,10 @@ class worker_language {
   virtual void before_fork() {}
 
   virtual void after_fork() {}
+
+  // A signal that a worker answers by writing where its job is into a file in memory called
+  // last_words_file, with end_of_answer as its last byte; 0 if there is none (last_words.cpp).
+  [[nodiscard]] virtual int question_signal() const { return 0; }
 
   // What a report of kind exception tells, or nothing if it cannot be read. Untrusted bytes, which
   // the worker may still change; under the engine's lock: quick, and calls nobody.

@@ -125,6 +125,7 @@ class loop {
       reporter_.report({.kind = wire::report_kind::slots_freed,
                         .payload = std::as_bytes(std::span{&*passed, 1})});
     }
+    if (runtime_.should_retire()) reporter_.report({.kind = wire::report_kind::recycle});
     if (worth_spinning()) {
       lane_.publish_cpu(wire::current_cpu());
       if (wire::spin_until([this] { return something_waits(); })) {

@@ -77,6 +77,9 @@ class runtime {
 
   virtual void after_sleep() {}
 
+  // Between two jobs: whether the worker should be replaced, for instance because it has grown.
+  virtual bool should_retire() { return false; }
+
   // The worker was asked to leave and will _exit: flush what the jobs wrote.
   virtual void leave() {}
 };
