@@ -13,6 +13,7 @@ if sys.platform != "linux":
 
 from . import _engine
 from . import _executor, _future, _pickling, _worker
+from ._doctor import Containment, doctor
 from ._errors import (
     HardstopError,
     JobStoppedError,
@@ -59,6 +60,7 @@ _engine.use(
 __version__ = _engine.__version__
 
 __all__ = [
+    "Containment",
     "CurrentJob",
     "Future",
     "HardstopError",
@@ -75,5 +77,6 @@ __all__ = [
     "RemoteError",
     "WorkerDiedError",
     "current_job",
+    "doctor",
     "progress",
 ]

@@ -188,7 +188,7 @@ def _own_frames(stack: str) -> str:
     for line in stack.splitlines():
         if not line.startswith("  "):
             below = False
-        below = below or "multiprocessing/process.py" in line
+        below = below or "hardstop/_worker.py" in line
         if not below:
             kept.append(line)
     return "\n".join(kept)

@@ -183,6 +183,16 @@ NB_MODULE(_engine, module) {
   module.def("stop_completer", [] { completer::instance().stop(); });
   module.def("is_worker_image",
              [] { return guardian::role_of_this_process() != guardian::process_role::client; });
+  module.def("containment", [](const std::string& cgroup) {
+    pool_options options;
+    options.workers = 1;
+    options.cgroup = cgroup;
+    const containment_report found = detail::pool_handle(options).containment();
+    const auto row = [](const auto& answer) {
+      return nb::make_tuple(std::string(to_string(answer.level)), answer.explanation, answer.cure);
+    };
+    return nb::make_tuple(row(found.kill), row(found.memory), row(found.oom_attribution));
+  });
   module.def("limit_kept_memory", [](std::uint64_t bytes) { limit_kept_memory(bytes); });
   module.def("attempt", [] { return the_running_job().attempt; });
   module.def("deadline", [] { return the_running_job().deadline; });
