@@ -1,21 +1,28 @@
 // What hardstop throws. Each message says what happened, to which job, in which process, and what
 // can be done.
 //
+// clang-format off
 //   error
-//   ├─ job_error              the job has no value; holds its outcome
-//   │  ├─ job_exception          the function threw
-//   │  ├─ job_cancelled          stopped by its caller or by the pool's shutdown: run it again
-//   later │  ├─ job_timed_out          its own time limit: it would happen again │  ├─ worker_died
-//   crash, exit, SIGKILL from elsewhere; the pool lives on │  ├─ memory_limit_exceeded │  └─
-//   job_not_started ├─ encode_error           an argument cannot travel; nothing was submitted ├─
-//   decode_error           what came back cannot be read ├─ bad_options            a value in
-//   options makes no sense ├─ queue_full             max_pending jobs wait, and the pool rejects ├─
-//   pool_closed            submit after shutdown ├─ pool_broken            no worker can start ├─
-//   forked_child           a pool used in a child of the process that made it ├─ not_initialised an
-//   executed worker came to a pool before hardstop::init() ├─ other_build            the worker's
-//   program is another build than the client's ├─ would_deadlock         a wait, in a callback, for
-//   what only callbacks' own thread can bring ├─ containment_error      this machine cannot contain
-//   jobs └─ system_failure         the kernel refused something the engine needs
+//   ├─ job_error                the job has no value; holds its outcome
+//   │  ├─ job_exception         the function threw
+//   │  ├─ job_cancelled         stopped by its caller or by the pool's shutdown: run it again later
+//   │  ├─ job_timed_out         its own time limit: it would happen again
+//   │  ├─ worker_died           crash, exit, SIGKILL from elsewhere; the pool lives on
+//   │  ├─ memory_limit_exceeded
+//   │  └─ job_not_started
+//   ├─ encode_error             an argument cannot travel; nothing was submitted
+//   ├─ decode_error             what came back cannot be read
+//   ├─ bad_options              a value in options makes no sense
+//   ├─ queue_full               max_pending jobs wait, and the pool rejects
+//   ├─ pool_closed              submit after shutdown
+//   ├─ pool_broken              no worker can start
+//   ├─ forked_child             a pool used in a child of the process that made it
+//   ├─ not_initialised          an executed worker came to a pool before hardstop::init()
+//   ├─ other_build              the worker's program is another build than the client's
+//   ├─ would_deadlock           a wait, in a callback, for what only callbacks' own thread can bring
+//   ├─ containment_error        this machine cannot contain jobs
+//   └─ system_failure           the kernel refused something the engine needs
+// clang-format on
 #pragma once
 
 #include <exception>

@@ -61,12 +61,10 @@ static_assert(std::is_trivially_destructible_v<job_options>);
 enum class start_method : std::uint8_t {
   /// Forked, at the first submit, from the client as it is then: workers inherit its state, and
   /// starting costs next to nothing. Other threads of the client do not exist in a worker, and
-  /// locks
-  /// they held stay locked there.
+  /// locks they held stay locked there.
   fork,
   /// Forked from a fresh process that re-executed this program up to hardstop::init(), which must
-  /// be
-  /// the first call in main(). The right choice for clients with many threads or much memory.
+  /// be the first call in main(). The right choice for clients with many threads or much memory.
   forkserver,
   /// Each worker re-executes this program up to hardstop::init(). Slowest, and shares nothing.
   spawn,
@@ -153,8 +151,8 @@ struct pool_options {
   /// times faster. Costs memory in small workers.
   bool huge_pages = false;
   /// A cgroup v2 directory delegated to this user, below which each worker gets a leaf, for
-  /// instance
-  /// "/sys/fs/cgroup/user.slice/…/mine". Empty: containment without cgroups, which needs no rights.
+  /// instance "/sys/fs/cgroup/user.slice/…/mine". Empty: containment without cgroups, which needs
+  /// no rights.
   std::string cgroup{};
   worker_environment environment{};
   /// Told of what happens to workers and jobs, from the delivery thread; see event.hpp. Must be

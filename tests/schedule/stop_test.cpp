@@ -29,6 +29,22 @@ TEST(Cancel, EndsAFrameThatCanBeTakenBackAtOnce) {
   EXPECT_EQ(scene.killed(), 0U);
 }
 
+TEST(Cancel, TakesBackOnlyWhatHasNotStarted) {
+  stage scene;
+  stage_job& a = scene.running();
+  stage_job& waiting = scene.submit();
+  EXPECT_EQ(scene.engine.cancel(waiting, cancel_mode::take_back, no_grace, scene.now),
+            cancel_answer::accepted);
+  ASSERT_TRUE(waiting.done);
+  EXPECT_FALSE(waiting.how.started);
+  EXPECT_EQ(scene.engine.cancel(a, cancel_mode::take_back, no_grace, scene.now),
+            cancel_answer::too_late);
+  EXPECT_FALSE(scene.asked.contains(&a));
+  scene.finish(a);
+  EXPECT_EQ(a.how.kind, end_kind::finished);
+  EXPECT_FALSE(a.how.cancel_was_requested);
+}
+
 TEST(Cancel, OfAnEndedJobIsTooLate) {
   stage scene;
   stage_job& a = scene.running();

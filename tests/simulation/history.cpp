@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "simulation/world.hpp"
 
@@ -150,19 +151,23 @@ void world::submit() {
 void world::cancel_somebody() {
   if (outstanding_.empty()) return;
   job_record& job = *dice_.pick(outstanding_);
-  const auto mode = static_cast<cancel_mode>(dice_.between(0, 2));
+  const auto mode = static_cast<cancel_mode>(dice_.between(0, 3));
   cancel(job, mode, microseconds(dice_.between(0, 3000)));
 }
 
 void world::cancel(job_record& job, cancel_mode mode, duration grace) {
   note("cancel in mode, job", static_cast<int>(mode), job.id);
   const instant now = event_time();
-  job.cancel_accepted = true;
+  const bool accepted_before = std::exchange(job.cancel_accepted, true);
   if (mode == cancel_mode::kill || (mode == cancel_mode::grace && grace <= duration::zero()))
     job.kill_asked = true;
   if (mode == cancel_mode::grace) job.grace_ends = std::min(job.grace_ends, now + grace);
   const auto answer =
       tell("cancel", [&] { return scheduler_.cancel(*job.node, mode, grace, now); });
+  if (mode == cancel_mode::take_back && answer == schedule::cancel_answer::too_late) {
+    job.cancel_accepted = accepted_before;
+    return require(!job.attempts.empty(), "who has not started can be taken back");
+  }
   require(answer == schedule::cancel_answer::accepted, "who has not ended can be cancelled");
   job.cancelled_running = true;  // or it has ended
 }
