@@ -224,8 +224,7 @@ void control::spawn(std::vector<std::pair<std::shared_ptr<detail::pool>, wire::w
 
 void control::resume_chores_at(schedule::instant when) {
   post([this, when](running& live) {
-    live.chores.expires_at(
-        std::chrono::time_point_cast<std::chrono::steady_clock::duration>(when));
+    live.chores.expires_at(std::chrono::time_point_cast<std::chrono::steady_clock::duration>(when));
     live.chores.async_wait([&home = home_](const asio::error_code& moved) {
       if (!moved) home.chores_due();
     });
