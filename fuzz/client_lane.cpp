@@ -35,7 +35,7 @@ class scene {
         (void)client_.answer(1, 2, 3);
         return;
       case 6: {
-        const auto state = static_cast<frame_state>(choices.take<std::uint8_t>() % 4);
+        const auto state = static_cast<frame_state>(choices.take<std::uint8_t>() % 3);
         const auto which = choices.take<std::uint8_t>();
         client_.layout().worker.states[which] = state_word(static_cast<ticket>(which + 1), state);
         return;

@@ -16,6 +16,7 @@ namespace {
 using fuzz::require;
 
 constexpr std::size_t ring_bytes = 4096;
+constexpr std::uint64_t salt = 1;
 
 struct memory {
   alignas(lane_unit) std::array<std::byte, ring_bytes> ring{};
@@ -39,9 +40,9 @@ void check(const lane_report& report, const memory& shared) {
 void feed(fuzz::input choices) {
   // On the heap, so that a sanitizer guards its ends.
   const auto shared = std::make_unique<memory>();
-  report_reader reader{shared->ring, shared->tail, shared->head};
+  report_reader reader{shared->ring, salt, shared->tail, shared->head};
   while (!choices.empty()) {
-    switch (choices.take<std::uint8_t>() % 5) {
+    switch (choices.take<std::uint8_t>() % 6) {
       case 0: {
         // A write of the worker's, wherever it hits.
         const std::size_t at = choices.take<std::uint16_t>() % ring_bytes;
@@ -57,6 +58,13 @@ void feed(fuzz::input choices) {
         shared->tail = choices.take<std::uint64_t>();
         break;
       case 3: {
+        // A mark, as a worker would make it.
+        const std::uint64_t position = shared->head + choices.take<std::uint8_t>() * lane_unit;
+        store_word(shared->ring.data() + position % ring_bytes, report_mark(position, salt),
+                   __ATOMIC_RELAXED);
+        break;
+      }
+      case 4: {
         const auto before = shared->head.load();
         check(reader.read(), *shared);
         fuzz::require(shared->head - before <= ring_bytes);

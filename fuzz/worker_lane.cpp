@@ -22,7 +22,8 @@ void feed(fuzz::input choices) {
     const auto bytes = choices.take_bytes(sizeof(lane_slot));
     std::memcpy(slots + index * sizeof(lane_slot), bytes.data(), bytes.size());
     auto& slot = memory->client.slots[index];
-    memory->worker.states[index] = slot.ticket << 2 | choices.take<std::uint8_t>() % 4;
+    const auto state = choices.take<std::uint8_t>();
+    if (state % 4 == 0) memory->worker.states[index] = slot.ticket << 2 | state / 4 % 4;
     slot.sequence = choices.take<std::uint8_t>() % 8 == 0 ? choices.take<std::uint64_t>() : ++put;
     const claimed_frame frame = worker.claim();
     if (frame.status == claim_status::corrupt) break;

@@ -121,6 +121,7 @@ void delivery::loop() {
     if (ran || found.reports != 0) continue;
     if (watch.refresh()) home_.forget_old_lanes();
     if (home_.delivery_may_leave()) return;
+    if (watch.spin([&] { return bell_.load(std::memory_order_seq_cst) != heard; })) continue;
     watch.sleep({.word = &bell_, .expected = heard, .scope = os::futex_scope::process},
                 std::nullopt);
   }

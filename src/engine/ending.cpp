@@ -154,7 +154,11 @@ void engine::take_result(job& which) {
 
   auto began = std::max(which.dispatched_at, at.last_end);
   if (which.stamped) {
-    began = claimed_at(at, which, current_.now).value_or(began);
+    // Written by the worker: true only within what is possible (G12).
+    if (report.claimed_at) {
+      began = std::clamp(os::from_nanoseconds(*report.claimed_at), which.dispatched_at,
+                         std::max(current_.now, which.dispatched_at));
+    }
     home.numbers.dispatch.record(began - which.submitted_at);
   }
   which.ran_for = current_.now - std::min(began, current_.now);

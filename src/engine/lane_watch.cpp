@@ -12,6 +12,11 @@ bool lane_watch::news() const {
                              [](const wire::lane_signals& lane) { return lane.has_news(); });
 }
 
+bool lane_watch::any_report() const {
+  return std::ranges::any_of(list_.lanes,
+                             [](const wire::lane_signals& lane) { return lane.has_report(); });
+}
+
 // Spinning beside a worker on the same CPU takes from the worker what the spin waits for.
 bool lane_watch::worth_spinning() const {
   if (!score_.worthwhile()) return false;
@@ -46,24 +51,27 @@ bool lane_watch::leave() {
   attending_ = false;
   for (const wire::lane_signals& lane : list_.lanes)
     lane.unattend();
-  return news();
+  return any_report();
+}
+
+// False: it is not worth it.
+bool lane_watch::begin_spinning() {
+  if (!worth_spinning()) return false;
+  const int here = wire::current_cpu();
+  for (const wire::lane_signals& lane : list_.lanes)
+    lane.publish_cpu(here);
+  return true;
+}
+
+void lane_watch::end_spinning_in_vain() {
+  score_.miss();
+  for (const wire::lane_signals& lane : list_.lanes)
+    lane.publish_cpu(-1);
 }
 
 void lane_watch::sleep(os::awaited_word also, os::wait_deadline until) {
   refresh();
   const auto over = [&] { return also.word->load(std::memory_order_seq_cst) != also.expected; };
-  if (worth_spinning()) {
-    const int here = wire::current_cpu();
-    for (const wire::lane_signals& lane : list_.lanes)
-      lane.publish_cpu(here);
-    if (wire::spin_until([&] { return news() || over(); })) {
-      score_.hit();
-      return;
-    }
-    score_.miss();
-    for (const wire::lane_signals& lane : list_.lanes)
-      lane.publish_cpu(-1);
-  }
   const auto began = os::now();
   words_.clear();
   words_.push_back(also);

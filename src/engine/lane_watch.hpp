@@ -36,13 +36,30 @@ class lane_watch {
   // mapped.
   bool refresh();
 
-  // Spins for a while if that has paid lately, then sleeps until a lane has news, `also` changes or
-  // is rung, or the time comes. May return early for no reason.
+  // Spins for a while, if that has paid lately, until a lane has news or over(); true: so it is.
+  template <class Over>
+  [[nodiscard]] bool spin(Over over) {
+    refresh();
+    const auto found = [&] { return any_report() || over(); };
+    if (!begin_spinning()) return found();
+    if (wire::spin_until(found)) {
+      score_.hit();
+      return true;
+    }
+    end_spinning_in_vain();
+    return false;
+  }
+
+  // Sleeps until a lane has news, `also` changes or is rung, or the time comes. May return early
+  // for no reason.
   void sleep(os::awaited_word also, os::wait_deadline until);
 
  private:
+  [[nodiscard]] bool any_report() const;
   [[nodiscard]] bool news() const;
   [[nodiscard]] bool worth_spinning() const;
+  [[nodiscard]] bool begin_spinning();
+  void end_spinning_in_vain();
 
   engine& home_;
   const wire::listener who_;

@@ -28,13 +28,11 @@ bool engine::wait(job& which, std::optional<os::time_point> until) {
 
   attendance_.attend();
   while (!which.done() && !passed(until)) {
-    const lanes_read found = read_lanes();
+    // Announced only when it is going to sleep: else settle(), in this thread mostly, would make a
+    // system call for nobody.
+    if (!attendance_.spin([&] { return which.done(); })) attendance_.sleep(which.announce(), until);
     if (which.done()) break;
-    if (found.gathering) {
-      lane_watch::nap();
-    } else if (found.reports == 0) {
-      attendance_.sleep(which.announce(), until);
-    }
+    if (read_lanes().gathering && !which.done()) lane_watch::nap();
   }
   const bool something_left = attendance_.leave();
   attended_.store(false, std::memory_order_release);

@@ -1,9 +1,12 @@
 #include "wire/client_lane.hpp"
 
+#include <sys/random.h>
+
 #include <cassert>
 #include <cstring>
 #include <utility>
 
+#include "os/clock.hpp"
 #include "os/mapping.hpp"
 #include "wire/layout.hpp"
 #include "wire/worker_lane.hpp"
@@ -19,12 +22,22 @@ std::byte* append(std::byte* to, const void* from, std::size_t length) {
   return to + length;
 }
 
+// Not a secret: it only has to be unlike what payloads hold.
+std::uint64_t choose_salt(lane_layout& lane) {
+  std::uint64_t salt = 0;
+  if (getrandom(&salt, sizeof salt, GRND_NONBLOCK) != sizeof salt) {
+    salt = static_cast<std::uint64_t>(os::to_nanoseconds(os::now())) * 0x9e37'79b9'7f4a'7c15;
+  }
+  return lane.client.report_salt = salt | 1;
+}
+
 }  // namespace
 
 client_lane::client_lane(os::descriptor descriptor, std::shared_ptr<const os::mapping> memory)
     : descriptor_(std::move(descriptor)),
       signals_(std::move(memory)),
-      reader_(lane().worker.reports, lane().worker.report_tail, lane().client.report_head),
+      reader_(lane().worker.reports, choose_salt(lane()), lane().worker.report_tail,
+              lane().client.report_head),
       slots_(std::make_unique<std::array<posted, lane_slots>>()) {
   // Before anybody else knows of the memory; everything else starts as zero.
   lane().client.client_cpu.store(-1, std::memory_order_relaxed);
@@ -83,11 +96,12 @@ std::optional<slot_index> client_lane::put(const job_frame& frame) {
   to = append(to, frame.segments.data(), frame.segments.size_bytes());
   append(to, frame.payload.data(), frame.payload.size());
 
-  at(put_) = {.ticket = frame.ticket, .revoked = false, .payload_end = payload_end_};
-  lane().worker.states[index].store(state_word(frame.ticket, frame_state::queued),
-                                    std::memory_order_relaxed);
+  posted& remembered = at(put_);
+  remembered.ticket = frame.ticket;
+  remembered.revoked = false;
+  remembered.payload_end = payload_end_;
   // seq_cst: before ring_needed() looks whether the worker sleeps. It implies release: the worker
-  // that sees the sequence sees the slot, the payload and the state word.
+  // that sees the sequence sees the slot and the payload.
   ++put_;
   slot.sequence.store(put_, std::memory_order_seq_cst);
   ++outstanding_;
@@ -102,15 +116,17 @@ bool client_lane::is_waiting(slot_index index, wire::ticket of) const {
 
 take_back_answer client_lane::take_back(slot_index index, wire::ticket of) {
   if (!is_waiting(index, of)) return take_back_answer::already_claimed;
-  std::uint64_t expected = state_word(of, frame_state::queued);
+  posted& slot = (*slots_)[index];
+  const std::uint64_t revoked = state_word(of, frame_state::revoked);
+  std::uint64_t expected = slot.word;
   // Relaxed would do for the swap itself; acquire on failure, since then the claim was seen, and
   // what the worker published before it should be seen, too.
   if (!lane().worker.states[index].compare_exchange_strong(
-          expected, state_word(of, frame_state::revoked), std::memory_order_acq_rel,
-          std::memory_order_acquire)) {
+          expected, revoked, std::memory_order_acq_rel, std::memory_order_acquire)) {
     return take_back_answer::already_claimed;
   }
-  (*slots_)[index].revoked = true;
+  slot.revoked = true;
+  slot.word = revoked;
   --outstanding_;
   skip_revoked();
   return take_back_answer::taken;
@@ -129,10 +145,10 @@ void client_lane::free_slots_until(std::uint64_t position) {
 
 claim_info client_lane::claimed(slot_index index, wire::ticket of) const {
   if (!is_waiting(index, of)) return {};
-  // Acquire: with the claim everything is visible that the worker published before it. Whatever is
-  // not `queued` counts as claimed: only the worker can have written it.
+  // Acquire: with the claim everything is visible that the worker published before it. Any change
+  // counts as a claim: only the worker can have made it.
   const std::uint64_t word = lane().worker.states[index].load(std::memory_order_acquire);
-  if (word == state_word(of, frame_state::queued)) return {};
+  if (word == (*slots_)[index].word) return {};
   claim_info info{.claimed = true, .stamp = {}};
   // Our own page, written by us alone: trusted.
   if ((lane().client.slots[index].flags & slot_stamp) != 0) {
@@ -234,7 +250,9 @@ void client_lane::release() {
   reader_.release();
   tell_of_room();
   if (is_end(*kind)) {
-    at(oldest_).ticket = ticket::none;
+    posted& ended = at(oldest_);
+    ended.word = state_word(ended.ticket, frame_state::running);
+    ended.ticket = ticket::none;
     --outstanding_;
     ++oldest_;
     // Frames are claimed in order: whatever lies before this one was passed.

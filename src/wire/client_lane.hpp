@@ -95,6 +95,7 @@ class client_lane {
     wire::ticket ticket = ticket::none;
     bool revoked = false;
     std::uint64_t payload_end = 0;  // of the payload ring, when this frame is freed
+    std::uint64_t word = 0;         // what its state word holds until the worker claims it
   };
 
   client_lane(os::descriptor descriptor, std::shared_ptr<const os::mapping> memory);

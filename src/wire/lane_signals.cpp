@@ -6,6 +6,18 @@
 #include "wire/layout.hpp"
 
 namespace hardstop::wire {
+namespace {
+
+// The thread that reads may move the head meanwhile, and the worker then write anything to where it
+// was: so this load races with plain stores. That is harmless, and a thread sanitizer should not
+// object.
+__attribute__((no_sanitize("thread"))) std::uint64_t look_at_mark(const std::byte* at) {
+  // seq_cst: the second look of a sleeper, which must not be done before arm()'s store. Spelt out:
+  // load_word() would be sanitized.
+  return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(at), __ATOMIC_SEQ_CST);
+}
+
+}  // namespace
 
 lane_signals::lane_signals(std::shared_ptr<const os::mapping> memory)
     : memory_(std::move(memory)) {}
@@ -22,10 +34,19 @@ void lane_signals::ring() const {
   os::futex_wake(bell, os::futex_scope::shared);
 }
 
+bool lane_signals::has_report() const {
+  const std::uint64_t position = lane().client.report_head.load(std::memory_order_relaxed);
+  return look_at_mark(lane().worker.reports.data() + position % report_ring_bytes) ==
+         report_mark(position, lane().client.report_salt);
+}
+
 bool lane_signals::has_news() const {
-  // seq_cst: the second look of a sleeper, which must not be done before arm()'s store.
-  return lane().worker.report_tail.load(std::memory_order_seq_cst) !=
-         lane().client.report_head.load(std::memory_order_relaxed);
+  if (has_report()) return true;
+  // A tail that is ahead of a report that is not there: it has come this moment, or the head has
+  // moved, or it was scribbled over. All are reasons to read. Relaxed: for a sleeper the mark alone
+  // decides, which is loaded first and stored first.
+  return is_behind(lane().client.report_head.load(std::memory_order_relaxed),
+                   lane().worker.report_tail.load(std::memory_order_relaxed));
 }
 
 os::awaited_word lane_signals::arm(listener who) const {
@@ -44,7 +65,9 @@ void lane_signals::disarm(listener who) const {
 }
 
 void lane_signals::attend() const {
-  lane().client.attended.store(1, std::memory_order_seq_cst);
+  // Relaxed: a worker that sees it late tells the resident for nothing. One that sees it relies on
+  // the attendant's looking for news, which it does after arm() at the latest.
+  lane().client.attended.store(1, std::memory_order_relaxed);
 }
 
 void lane_signals::unattend() const {

@@ -43,6 +43,10 @@ class lane_signals {
   // after the last of it was read; never misses any.
   bool has_news() const;
 
+  // The same for a thread that is awake and will look again before it sleeps: one cache line, in
+  // which the report is. It does not notice that a report has been scribbled over.
+  bool has_report() const;
+
   // Announces that a thread is about to sleep until has_news(). Then look at has_news(); if there
   // is none, wait on the returned word (os::wait_any over many lanes). Always followed by disarm().
   // Several threads may be armed as one listener at once: all are woken.

@@ -1,27 +1,34 @@
 // The bytes of a lane. One memory file, two halves: pages that only the client writes (the worker
 // maps them read-only) and pages that both can write.
 //
-//   client's half   slots      a ring of descriptors of frames, 128 bytes each
-//                   words      heads, bells and requests of the client
-//                   releases   a ring of page numbers of released result ranges
-//                   payloads   a ring of bytes: ranges and payloads of frames too large for their
-//                   slot
-//   worker's half   states     one word per slot: ticket << 2 | state
-//                   stamps     one per slot: when it was claimed
-//                   words      tail, bell and flags of the worker
-//                   reports    a ring of bytes: report_header [captured_output] [ranges] payload
+//   client's half  slots     a ring of descriptors of frames, 128 bytes each
+//                  words     heads, bells and requests of the client
+//                  releases  a ring of page numbers of released result ranges
+//                  payloads  a ring of bytes: ranges and payload of a frame too large for its slot
+//   worker's half  states    one word per slot: ticket << 2 | state
+//                  stamps    one per slot: when it was claimed
+//                  words     tail, bells and flags of the worker
+//                  reports   a ring of bytes: report_header [captured_output] [ranges] payload
 //
 // A frame at position p (counted from 0 for ever) lives in slot p % lane_slots. The client fills
 // the slot, then sets its sequence to p + 1, which is what the worker polls: one cache line tells
 // that there is a frame, and what it is. The client uses a slot again only when the worker has
 // passed it.
 //
-// A frame's state word is set to `queued` by the client before the sequence, then changed by one
-// compare-and-swap: to `running` by the worker or to `revoked` by the client. It holds the ticket,
-// so that a late swap cannot hit a later frame of the same slot.
+// A frame's state word is changed once, by one compare-and-swap from what the frame before it in
+// that slot has left there: to its ticket and `running` by the worker, or to its ticket and
+// `revoked` by the client. So a late swap cannot hit a later frame. Both remember what was left,
+// and a frame that is put needs no write there: the cache line stays with the worker. A word that a
+// job scribbled over counts as claimed for the client, and the worker claims it all the same.
 //
 // A report never wraps: where the rest of the ring is too short for it, a header of kind `pad`
-// fills the rest. All positions are counted in bytes from 0 for ever, in multiples of 16.
+// fills the rest. All positions are counted in bytes from 0 for ever, in multiples of 16. A report
+// is there when its header holds its mark, which is written last and tells its position: the client
+// polls the line that it reads next anyway. Marks are salted by the client, so that no payload of
+// an earlier lap is taken for one by chance. The tail is stored after the mark and tells nothing
+// new: if it is ahead of a report that is not there, the ring was scribbled over.
+//
+// Without these two tricks a round trip takes twice as many transfers of cache lines, and time.
 //
 // Atomics in shared memory: all are lock-free, hence address-free, as the standard intends for
 // memory shared between processes. Separate cache lines for what different sides write in the same
@@ -72,7 +79,7 @@ struct alignas(2 * cache_line) lane_slot {
 
 static_assert(sizeof(lane_slot) == 128 && offsetof(lane_slot, bytes) % lane_unit == 0);
 
-enum class frame_state : std::uint64_t { queued = 1, running = 2, revoked = 3 };
+enum class frame_state : std::uint64_t { running = 1, revoked = 2 };
 
 constexpr std::uint64_t state_word(ticket of, frame_state state) {
   return static_cast<std::uint64_t>(of) << 2 | static_cast<std::uint64_t>(state);
@@ -82,6 +89,7 @@ struct client_half {
   std::array<lane_slot, lane_slots> slots;
 
   alignas(cache_line) std::atomic<std::uint64_t> report_head;  // bytes of reports released
+  std::uint64_t report_salt;                                   // constant
   alignas(cache_line) std::atomic<std::uint32_t> worker_bell;  // the worker's loop sleeps on it
   std::atomic<std::uint32_t> exit_requested;
   // By listener: sleepers now in the low 16 bits, sleeps ever begun above them. A worker rings once
@@ -135,18 +143,42 @@ inline constexpr std::uint8_t report_known_flags =
     report_forked | report_large_payload | report_captured;
 
 struct report_header {
-  std::uint32_t total;  // of the whole report, in multiples of lane_unit
+  std::uint64_t mark;  // written last, see report_mark()
+  std::uint16_t payload_length;
+  std::uint16_t range_count;
   std::uint8_t kind;
   std::uint8_t flags;
   std::uint8_t runtime_flags;
   std::uint8_t unused;
+  // A pad ends here.
   std::uint64_t ticket;
-  std::uint32_t payload_length;
-  std::uint32_t range_count;
-  std::uint64_t unused_2;
+  // When the frame was claimed, of an end whose frame asked for it; else 0. Also in the stamps, but
+  // here it costs the reader no cache line.
+  std::int64_t claimed_at;
 };
 
-static_assert(sizeof(report_header) == 32);
+static_assert(sizeof(report_header) == 32 && offsetof(report_header, ticket) == lane_unit);
+static_assert(inline_limit <= 0xffff && max_ranges <= 0xffff);
+
+// What the header of the report at a position holds once the report is complete. A salt is odd, so
+// that a mark is never zero, as memory is that was never written.
+constexpr std::uint64_t report_mark(std::uint64_t position, std::uint64_t salt) {
+  return position ^ salt;
+}
+
+// Of two positions in one ring; the second may be any number.
+constexpr bool is_behind(std::uint64_t position, std::uint64_t other) {
+  return static_cast<std::int64_t>(other - position) > 0;
+}
+
+// The words of a ring as both ends see them: loaded and stored whole, once.
+inline std::uint64_t load_word(const std::byte* from, int order) {
+  return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(from), order);
+}
+
+inline void store_word(std::byte* to, std::uint64_t word, int order) {
+  __atomic_store_n(reinterpret_cast<std::uint64_t*>(to), word, order);
+}
 
 constexpr std::size_t report_size(std::size_t payload, std::size_t ranges, bool captured) {
   return os::round_up(sizeof(report_header) + (captured ? sizeof(captured_output) : 0) +

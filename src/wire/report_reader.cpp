@@ -1,6 +1,6 @@
 #include "wire/report_reader.hpp"
 
-#include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -9,22 +9,26 @@
 namespace hardstop::wire {
 namespace {
 
-// One load that the compiler can neither repeat nor split: the memory may change at any time.
-std::uint64_t load_once(const std::byte* from) {
-  return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(from), __ATOMIC_RELAXED);
-}
-
+// Each word is loaded once, by a load that the compiler can neither repeat nor split: the memory
+// may change at any time. Relaxed: the mark was loaded before, with acquire.
 template <class T>
 T copy_once(const std::byte* from) {
   static_assert(sizeof(T) % sizeof(std::uint64_t) == 0);
   std::uint64_t words[sizeof(T) / sizeof(std::uint64_t)];
   for (auto& word : words) {
-    word = load_once(from);
+    word = load_word(from, __ATOMIC_RELAXED);
     from += sizeof word;
   }
   T value{};
   std::memcpy(&value, words, sizeof value);
   return value;
+}
+
+// A pad may be shorter than a header, but has its first two words.
+bool is_pad(const std::byte* at) {
+  constexpr std::size_t of_kind = offsetof(report_header, kind) - sizeof(std::uint64_t);
+  const std::uint64_t word = load_word(at + sizeof(std::uint64_t), __ATOMIC_RELAXED);
+  return static_cast<std::uint8_t>(word >> 8 * of_kind) == report_pad;
 }
 
 // What a header must be like by itself; nullptr if it is.
@@ -37,10 +41,6 @@ const char* implausible(const report_header& header) {
   if (header.payload_length > inline_limit || header.range_count > max_ranges ||
       !fits_inline(header.payload_length, header.range_count)) {
     return "a report longer than reports can be";
-  }
-  const bool captured = (header.flags & report_captured) != 0;
-  if (header.total != report_size(header.payload_length, header.range_count, captured)) {
-    return "a report whose length contradicts its parts";
   }
   if ((header.flags & report_large_payload) != 0 &&
       (header.range_count == 0 || header.payload_length != 0)) {
@@ -56,10 +56,10 @@ const char* implausible(const report_header& header) {
 
 }  // namespace
 
-report_reader::report_reader(std::span<const std::byte> ring,
+report_reader::report_reader(std::span<const std::byte> ring, std::uint64_t salt,
                              const std::atomic<std::uint64_t>& tail,
                              std::atomic<std::uint64_t>& head)
-    : ring_(ring), tail_(&tail), head_(&head) {
+    : ring_(ring), salt_(salt), tail_(&tail), head_(&head) {
   ranges_.reserve(max_ranges);
 }
 
@@ -68,52 +68,55 @@ lane_report report_reader::give_up(const char* reason) {
   return {.status = read_status::corrupt, .reason = corruption_};
 }
 
-lane_report report_reader::read() {
-  if (corrupt()) return give_up(corruption_);
-  // Acquire: everything up to the tail was written before it.
-  const std::uint64_t tail = tail_->load(std::memory_order_acquire);
-  const std::uint64_t available = tail - position_;
-  if (available == 0) {
-    publish_head();
-    return {};
-  }
-  if (available > ring_.size() || available % lane_unit != 0) {
-    return give_up("an impossible end of the reports");
-  }
-  return read_at(available);
+bool report_reader::is_marked(std::uint64_t position) const {
+  // Acquire: everything of the report was written before its mark.
+  return load_word(ring_.data() + position % ring_.size(), __ATOMIC_ACQUIRE) ==
+         report_mark(position, salt_);
 }
 
-lane_report report_reader::read_at(std::uint64_t available) {
-  std::uint64_t at = position_ % ring_.size();
-  std::uint64_t contiguous = std::min<std::uint64_t>(available, ring_.size() - at);
+report_reader::finding report_reader::look() const {
+  if (is_marked(position_)) return finding::report;
+  // Right after another report: the line of the tail is the worker's, and would take a transfer to
+  // learn what the mark has told. Whoever looks again does so because of the tail.
+  if (published_ != position_) return finding::nothing;
+  // Acquire: the mark of whatever is before the tail was stored earlier. The tail may be behind us:
+  // it is stored after the mark, by which we may have read and passed the report meanwhile.
+  if (!is_behind(position_, tail_->load(std::memory_order_acquire))) return finding::nothing;
+  // It may have come just now; else it has been scribbled over, and the worker would never say so.
+  return is_marked(position_) ? finding::report : finding::lost;
+}
 
-  // The first word tells the size and whether it is a pad, which may be shorter than a header.
-  const auto is_pad = [](std::uint64_t word) {
-    return static_cast<std::uint8_t>(word >> 32) == report_pad;
-  };
-  std::uint64_t first = load_once(ring_.data() + at);
-  if (is_pad(first)) {
-    const auto length = static_cast<std::uint32_t>(first);
-    // At the start of the ring there is nothing to pad: so there is one at most, and no loop.
-    if (at == 0 || length != ring_.size() - at || length > available) {
-      return give_up("a pad that does not end the ring");
-    }
-    position_ += length;
-    available -= length;
-    at = 0;
-    contiguous = available;
-    if (available == 0) return give_up("a pad with nothing behind it");
-    first = load_once(ring_.data());
-    if (is_pad(first)) return give_up("a pad that does not end the ring");
+lane_report report_reader::read() {
+  if (corrupt()) return give_up(corruption_);
+  finding found = look();
+  const std::uint64_t at = position_ % ring_.size();
+  // At the start of the ring there is nothing to pad: so there is one pad at most, and no loop.
+  if (found == finding::report && at != 0 && is_pad(ring_.data() + at)) {
+    position_ += ring_.size() - at;
+    // A pad is marked after the report behind it.
+    found = is_marked(position_) ? finding::report : finding::lost;
   }
+  switch (found) {
+    case finding::report:
+      return read_report();
+    case finding::lost:
+      return give_up("a report that has vanished");
+    case finding::nothing:
+      publish_head();
+  }
+  return {};
+}
 
+lane_report report_reader::read_report() {
+  const std::uint64_t at = position_ % ring_.size();
+  const std::uint64_t contiguous = ring_.size() - at;
   if (contiguous < sizeof(report_header)) return give_up("a report without a header");
   const std::byte* from = ring_.data() + at;
-  auto header = copy_once<report_header>(from);
-  // The first word as it was when it was judged.
-  std::memcpy(&header, &first, sizeof first);
+  const auto header = copy_once<report_header>(from);
   if (const char* reason = implausible(header)) return give_up(reason);
-  if (header.total > contiguous) return give_up("a report that runs past its end");
+  const bool captured = (header.flags & report_captured) != 0;
+  const std::size_t total = report_size(header.payload_length, header.range_count, captured);
+  if (total > contiguous) return give_up("a report that runs past the ring");
   from += sizeof header;
 
   lane_report report{.status = read_status::report,
@@ -121,7 +124,8 @@ lane_report report_reader::read_at(std::uint64_t available) {
                      .ticket = static_cast<ticket>(header.ticket),
                      .forked = (header.flags & report_forked) != 0 ? forked::yes : forked::no,
                      .runtime_flags = header.runtime_flags};
-  if ((header.flags & report_captured) != 0) {
+  if (header.claimed_at != 0) report.claimed_at = header.claimed_at;
+  if (captured) {
     report.captured = copy_once<captured_output>(from);
     from += sizeof(captured_output);
   }
@@ -136,7 +140,7 @@ lane_report report_reader::read_at(std::uint64_t available) {
   }
   report.segments = ranges;
   report.payload = {from, header.payload_length};
-  length_ = header.total;
+  length_ = total;
   return report;
 }
 

@@ -29,6 +29,8 @@ struct lane_report {
   slot_index slot = 0;  // where that ticket was put; meaningful unless the ticket is none
   wire::forked forked = forked::no;
   std::uint8_t runtime_flags = 0;
+  // CLOCK_MONOTONIC nanoseconds, of an end whose frame asked for it; as trustworthy as the worker.
+  std::optional<std::int64_t> claimed_at{};
   std::optional<captured_output> captured{};
   std::span<const std::byte> payload{};       // empty if large_payload is set
   std::optional<byte_range> large_payload{};  // to be adopted by client_results, like the segments
@@ -37,10 +39,10 @@ struct lane_report {
 
 class report_reader {
  public:
-  // The ring and its tail (bytes ever written) belong to the worker; the head (bytes ever released)
-  // to the client, who tells the worker by it how much room there is.
-  report_reader(std::span<const std::byte> ring, const std::atomic<std::uint64_t>& tail,
-                std::atomic<std::uint64_t>& head);
+  // The ring and its tail belong to the worker; the head (bytes ever released) to the client, who
+  // tells the worker by it how much room there is. The salt is that of the lane's marks.
+  report_reader(std::span<const std::byte> ring, std::uint64_t salt,
+                const std::atomic<std::uint64_t>& tail, std::atomic<std::uint64_t>& head);
 
   // The next report, checked for form but not for whom it is about; its slot is not set. Once
   // corrupt, always corrupt.
@@ -58,10 +60,15 @@ class report_reader {
   lane_report give_up(const char* reason);
 
  private:
-  lane_report read_at(std::uint64_t available);
+  enum class finding : std::uint8_t { nothing, report, lost };
+
+  bool is_marked(std::uint64_t position) const;
+  finding look() const;
+  lane_report read_report();
   void publish_head();
 
   std::span<const std::byte> ring_;
+  std::uint64_t salt_;
   const std::atomic<std::uint64_t>* tail_;
   std::atomic<std::uint64_t>* head_;
   std::uint64_t position_ = 0;   // of the next report

@@ -49,15 +49,17 @@ class spin_score {
 // Spins until done() or the budget is over; tells whether it was done.
 template <class Done>
 bool spin_until(Done done, std::chrono::nanoseconds budget = spin_budget) {
-  // The clock costs 20 ns and more: looked at every 32 rounds.
-  const auto end = std::chrono::steady_clock::now() + budget;
-  do {
+  // The clock costs 20 ns and more: looked at every 32 rounds, and not before them.
+  std::chrono::steady_clock::time_point end{};
+  while (true) {
     for (int i = 0; i < 32; ++i) {
       if (done()) return true;
       relax_cpu();
     }
-  } while (std::chrono::steady_clock::now() < end);
-  return done();
+    const auto now = std::chrono::steady_clock::now();
+    if (end == std::chrono::steady_clock::time_point{}) end = now + budget;
+    if (now >= end) return done();
+  }
 }
 
 }  // namespace hardstop::wire

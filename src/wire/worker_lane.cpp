@@ -38,22 +38,30 @@ claimed_frame worker_lane::claim() {
   for (;;) {
     const auto index = claimed_ % lane_slots;
     const lane_slot& slot = lane_->client.slots[index];
-    // Acquire: the slot, its payload and its state word were written before.
+    // Acquire: the slot and its payload were written before.
     if (slot.sequence.load(std::memory_order_acquire) != claimed_ + 1) return {};
     const auto of = static_cast<ticket>(slot.ticket.load(std::memory_order_relaxed));
+    claimed_at_ = 0;
     if ((slot.flags & slot_stamp) != 0) {
+      claimed_at_ = os::to_nanoseconds(os::now());
       // Before the claim, by which it is published.
-      lane_->worker.stamps[index].store(os::to_nanoseconds(os::now()), std::memory_order_relaxed);
+      lane_->worker.stamps[index].store(claimed_at_, std::memory_order_relaxed);
     }
-    std::uint64_t expected = state_word(of, frame_state::queued);
+    const std::uint64_t running = state_word(of, frame_state::running);
+    const std::uint64_t revoked = state_word(of, frame_state::revoked);
+    auto& state = lane_->worker.states[index];
+    std::uint64_t word = words_[index];
     // Release: what was reported before is visible to whoever sees the claim.
-    const bool claimed = lane_->worker.states[index].compare_exchange_strong(
-        expected, state_word(of, frame_state::running), std::memory_order_acq_rel,
-        std::memory_order_relaxed);
-    if (!claimed && expected != state_word(of, frame_state::revoked)) {
-      // A job scribbled over the word. Skipping the frame would leave the client waiting for ever.
-      return {.status = claim_status::corrupt};
-    }
+    const auto swap = [&] {
+      return state.compare_exchange_strong(word, running, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed);
+    };
+    bool claimed = swap();
+    // Neither what was left there nor revoked: an earlier job scribbled over it, for which this one
+    // is not to suffer. The client takes any other value for a claim, so it is one.
+    if (!claimed && word != revoked) claimed = swap();
+    if (!claimed && word != revoked) return {.status = claim_status::corrupt};
+    words_[index] = claimed ? running : revoked;
     ++claimed_;
     if (!claimed) {
       ++skipped_;
@@ -132,40 +140,55 @@ bool worker_lane::report(const outgoing_report& report) {
   if (!fits(pad + total)) return false;
 
   std::byte* const ring = lane_->worker.reports.data();
-  if (pad != 0) {
-    const std::uint64_t header = pad | std::uint64_t{report_pad} << 32;
-    std::memcpy(ring + reported_ % report_ring_bytes, &header, sizeof header);
-  }
+  const std::uint64_t salt = lane_->client.report_salt;
   std::uint8_t flags = 0;
   if (report.forked == forked::yes) flags |= report_forked;
   if (report.large_payload) flags |= report_large_payload;
   if (report.captured) flags |= report_captured;
-  const report_header header{.total = static_cast<std::uint32_t>(total),
+  const std::uint64_t position = reported_ + pad;
+  const report_header header{.mark = report_mark(position, salt),
+                             .payload_length = static_cast<std::uint16_t>(report.payload.size()),
+                             .range_count = static_cast<std::uint16_t>(ranges),
                              .kind = static_cast<std::uint8_t>(report.kind),
                              .flags = flags,
                              .runtime_flags = report.runtime_flags,
                              .unused = 0,
                              .ticket = static_cast<std::uint64_t>(report.ticket),
-                             .payload_length = static_cast<std::uint32_t>(report.payload.size()),
-                             .range_count = static_cast<std::uint32_t>(ranges),
-                             .unused_2 = 0};
-  std::byte* to = ring + (reported_ + pad) % report_ring_bytes;
-  to = append(to, &header, sizeof header);
+                             .claimed_at = is_end(report.kind) ? claimed_at_ : 0};
+  std::byte* const begin = ring + position % report_ring_bytes;
+  const auto* const after_mark = reinterpret_cast<const std::byte*>(&header) + sizeof header.mark;
+  std::byte* to =
+      append(begin + sizeof header.mark, after_mark, sizeof header - sizeof header.mark);
   if (report.captured) to = append(to, &*report.captured, sizeof(captured_output));
   if (report.large_payload) to = append(to, &*report.large_payload, sizeof(byte_range));
   to = append(to, report.segments.data(), report.segments.size_bytes());
   append(to, report.payload.data(), report.payload.size());
 
-  reported_ += pad + total;
-  // seq_cst: before the look at whether the client sleeps. It implies release: a report that can be
-  // seen is complete, also if we are killed at the next instruction.
-  lane_->worker.report_tail.store(reported_, std::memory_order_seq_cst);
+  // Should a job have scribbled over the tail: nobody must take it for that of a report behind
+  // this.
+  lane_->worker.report_tail.store(reported_, std::memory_order_relaxed);
+  // The last store is seq_cst: before the look at whether the client sleeps. It implies release: a
+  // report that can be seen is complete, also if we are killed at the next instruction.
+  if (pad == 0) {
+    store_word(begin, header.mark, __ATOMIC_SEQ_CST);
+  } else {
+    // The pad stands where the client looks, so that its mark comes last.
+    store_word(begin, header.mark, __ATOMIC_RELAXED);
+    std::byte* const padded = ring + reported_ % report_ring_bytes;
+    constexpr std::size_t of_kind = offsetof(report_header, kind) - sizeof header.mark;
+    store_word(padded + sizeof header.mark, std::uint64_t{report_pad} << 8 * of_kind,
+               __ATOMIC_RELAXED);
+    store_word(padded, report_mark(reported_, salt), __ATOMIC_SEQ_CST);
+  }
+  reported_ = position + total;
+  // Release: after all marks before it.
+  lane_->worker.report_tail.store(reported_, std::memory_order_release);
   ring_client();
   return true;
 }
 
 void worker_lane::ring_client() {
-  // seq_cst, after the store of the tail: see unattend().
+  // seq_cst, after the store of the mark: see unattend().
   const bool attended = lane_->client.attended.load(std::memory_order_seq_cst) != 0;
   const auto who = static_cast<std::size_t>(attended ? listener::attendant : listener::resident);
   const std::uint64_t sleep = lane_->client.client_sleep[who].load(std::memory_order_seq_cst);

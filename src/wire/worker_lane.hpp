@@ -116,7 +116,9 @@ class worker_lane {
 
   os::mapping memory_;
   lane_layout* lane_;
-  std::uint64_t claimed_ = 0;     // frames passed: claimed or found revoked
+  std::array<std::uint64_t, lane_slots> words_{};  // what each state word was left with
+  std::int64_t claimed_at_ = 0;                    // of the last frame, if it asked for a stamp
+  std::uint64_t claimed_ = 0;                      // frames passed: claimed or found revoked
   std::uint64_t skipped_ = 0;     // of these, revoked ones that no claim has followed
   std::uint64_t reported_ = 0;    // bytes ever written to the ring of reports
   std::uint64_t room_until_ = 0;  // how far it may be written, by what was last seen of the client

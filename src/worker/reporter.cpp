@@ -6,7 +6,7 @@ bool reporter::try_report(const wire::outgoing_report& what, bool last) {
   const std::lock_guard hold{lock_};
   // In one step, so that nothing of the attempt can follow its end.
   if (!lane_.report(what)) return false;
-  if (last) attempt_ = wire::ticket::none;
+  if (last) attempt_.store(wire::ticket::none, std::memory_order_relaxed);
   return true;
 }
 
@@ -24,12 +24,13 @@ bool reporter::report_now(const wire::outgoing_report& what) {
   // Before the lock, which another thread may have held at the fork.
   if (generation_ != os::process_generation()) return false;
   const std::lock_guard hold{lock_};
-  return what.ticket == attempt_ && attempt_ != wire::ticket::none && lane_.report(what);
+  // Relaxed: the end is set under this lock; and who knows a ticket has learnt it after it began.
+  return what.ticket == attempt_.load(std::memory_order_relaxed) &&
+         what.ticket != wire::ticket::none && lane_.report(what);
 }
 
 void reporter::begin(wire::ticket attempt) {
-  const std::lock_guard hold{lock_};
-  attempt_ = attempt;
+  attempt_.store(attempt, std::memory_order_relaxed);
 }
 
 }  // namespace hardstop::worker

@@ -1,6 +1,7 @@
 // The way from a worker to its client: the lane's reports, one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 
@@ -35,8 +36,9 @@ class reporter {
 
   wire::worker_lane& lane_;
   const std::uint64_t generation_ = os::process_generation();
-  std::mutex lock_;  // of the lane's ring of reports, and of:
-  wire::ticket attempt_ = wire::ticket::none;
+  std::mutex lock_;  // of the lane's ring of reports
+  // Atomic, so that to begin needs no lock: then there is none, and nobody reports for it.
+  std::atomic<wire::ticket> attempt_{wire::ticket::none};
 };
 
 }  // namespace hardstop::worker

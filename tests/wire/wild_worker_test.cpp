@@ -24,6 +24,8 @@ class WildWorker : public testing::Test {
     running = *lane.client.put({.ticket = ticket_of(1), .stamp = claim_stamp::on});
     waiting = *lane.client.put({.ticket = ticket_of(2)});
     ASSERT_EQ(lane.worker.claim().ticket, ticket_of(1));
+    // From here on the tail is looked at, too.
+    ASSERT_EQ(lane.client.read().status, read_status::nothing);
   }
 
   worker_half& memory() const { return lane.client.layout().worker; }
@@ -72,25 +74,18 @@ TEST_F(WildWorker, ReportsUnknownFlags) {
 }
 
 TEST_F(WildWorker, ReportsALengthBeyondTheRing) {
-  expect_corrupt(value, [](report_header& header) {
-    header.payload_length = 1U << 30;
-    header.total = (1U << 30) + 32;
-  });
+  expect_corrupt(value, [](report_header& header) { header.payload_length = 0xffff; });
 }
 
-TEST_F(WildWorker, ReportsALengthBeyondItsTail) {
+TEST_F(WildWorker, ReportsMoreRangesThanFitInline) {
   expect_corrupt(value, [](report_header& header) {
-    header.payload_length = 4096;
-    header.total = 4096 + 32;
+    header.payload_length = inline_limit;
+    header.range_count = 1;
   });
-}
-
-TEST_F(WildWorker, ReportsALengthOfNothing) {
-  expect_corrupt(value, [](report_header& header) { header.total = 0; });
 }
 
 TEST_F(WildWorker, ReportsMoreRangesThanThereCanBe) {
-  expect_corrupt(value, [](report_header& header) { header.range_count = ~0U; });
+  expect_corrupt(value, [](report_header& header) { header.range_count = 0xffff; });
 }
 
 TEST_F(WildWorker, ReportsALargePayloadInNoRange) {
@@ -113,8 +108,8 @@ TEST_F(WildWorker, EndsAnAttemptTwice) {
 }
 
 TEST_F(WildWorker, EndsAnAttemptThatWasTakenBack) {
-  // It had claimed it, then wrote "queued" over its claim.
-  memory().states[running] = state_word(ticket_of(1), frame_state::queued);
+  // It had claimed it, then wrote over its claim what was there before.
+  memory().states[running] = 0;
   ASSERT_EQ(lane.client.take_back(running, ticket_of(1)), take_back_answer::taken);
   expect_corrupt(value, [](report_header&) {});
 }
@@ -145,9 +140,12 @@ TEST_F(WildWorker, FreesSlotsOfTheFuture) {
       [](report_header&) {});
 }
 
+// It says nothing that the marks do not say better.
 TEST_F(WildWorker, MovesItsTailBack) {
-  memory().report_tail = 0;
-  expect_corrupt();
+  memory().report_tail -= lane_unit;
+  EXPECT_EQ(lane.client.read().status, read_status::nothing);
+  ASSERT_TRUE(lane.worker.report(value));
+  EXPECT_EQ(lane.client.read().ticket, ticket_of(1));
 }
 
 TEST_F(WildWorker, MovesItsTailBeyondTheRing) {
@@ -161,12 +159,34 @@ TEST_F(WildWorker, MovesItsTailByOne) {
 }
 
 TEST_F(WildWorker, PadsWithoutEnd) {
-  const std::uint64_t pad = report_ring_bytes | std::uint64_t{report_pad} << 32;
-  for (std::size_t at = 0; at < report_ring_bytes; at += lane_unit) {
-    std::memcpy(memory().reports.data() + at, &pad, sizeof pad);
+  const std::uint64_t begin = memory().report_tail;
+  const std::uint64_t salt = lane.client.layout().client.report_salt;
+  const std::uint64_t pad = std::uint64_t{report_pad} << 32;
+  for (std::size_t at = begin; at < report_ring_bytes; at += lane_unit) {
+    store_word(memory().reports.data() + at, report_mark(at, salt), __ATOMIC_RELAXED);
+    store_word(memory().reports.data() + at + 8, pad, __ATOMIC_RELAXED);
   }
-  memory().report_tail += report_ring_bytes / 2;
   expect_corrupt();
+}
+
+// Without its tail nobody would ever know: the report is not there, and the job would run for ever.
+TEST_F(WildWorker, ScribblesOverAReportThatNobodyHasReadYet) {
+  report_header& where = header();
+  ASSERT_TRUE(lane.worker.report(value));
+  EXPECT_TRUE(lane.client.signals().has_news());
+  where.mark = 0;
+  EXPECT_TRUE(lane.client.signals().has_news()) << "something to look at";
+  expect_corrupt();
+}
+
+TEST_F(WildWorker, ScribblesOverAllOfItsHalf) {
+  ASSERT_TRUE(lane.worker.report(value));
+  std::memset(reinterpret_cast<std::byte*>(&memory()), 0, sizeof(worker_half));
+  // As if it had never reported; until it does so again.
+  EXPECT_EQ(lane.client.read().status, read_status::nothing);
+  ASSERT_TRUE(lane.worker.report(value));
+  EXPECT_TRUE(lane.client.signals().has_news());
+  EXPECT_EQ(lane.client.read().status, read_status::corrupt);
 }
 
 TEST_F(WildWorker, ScribblesOverStatesAndStamps) {
@@ -174,19 +194,30 @@ TEST_F(WildWorker, ScribblesOverStatesAndStamps) {
     state = 0x5555'5555'5555'5555;
   for (auto& stamp : memory().stamps)
     stamp = -1;
-  // Whatever is not "queued" counts as claimed, and stays so.
+  // Any change counts as a claim.
   EXPECT_EQ(lane.client.take_back(waiting, ticket_of(2)), take_back_answer::already_claimed);
   EXPECT_TRUE(lane.client.claimed(waiting, ticket_of(2)).claimed);
   EXPECT_EQ(lane.client.claimed(running, ticket_of(1)).stamp, -1);
   EXPECT_EQ(lane.client.outstanding(), 2U);
 }
 
-// It would never end otherwise: a frame whose word was scribbled over is neither claimed nor taken
-// back.
-TEST_F(WildWorker, NoticesItselfThatAWaitingFrameWasScribbledOver) {
-  memory().states[waiting] = 0;
+// A later job is not to suffer for what an earlier one did to its word.
+TEST_F(WildWorker, ScribblesOverAWaitingFrame) {
+  memory().states[waiting] = 0x5555'5555'5555'5555;
   ASSERT_TRUE(lane.worker.report(value));
-  EXPECT_EQ(lane.worker.claim().status, claim_status::corrupt);
+  EXPECT_EQ(lane.client.take_back(waiting, ticket_of(2)), take_back_answer::already_claimed);
+  EXPECT_EQ(lane.worker.claim().ticket, ticket_of(2));
+  EXPECT_TRUE(lane.client.claimed(waiting, ticket_of(2)).claimed);
+}
+
+// Nor for what it did to the tail.
+TEST_F(WildWorker, ScribblesOverItsTailAndReturns) {
+  memory().report_tail += 1000 * lane_unit;
+  ASSERT_TRUE(lane.worker.report(value));
+  ASSERT_EQ(lane.client.read().ticket, ticket_of(1));
+  lane.client.release();
+  EXPECT_EQ(lane.client.read().status, read_status::nothing);
+  EXPECT_EQ(lane.client.read().status, read_status::nothing);
 }
 
 TEST_F(WildWorker, ScribblesOverBellsAndFlags) {
@@ -254,22 +285,31 @@ TEST(WildMemory, NeverConfusesTheClient) {
 TEST(WildMemory, MayChangeWhileItIsRead) {
   lane_pair lane;
   lane.introduce();
+  worker_half& memory = lane.client.layout().worker;
   std::atomic<bool> over{false};
+  const std::uint64_t salt = lane.client.layout().client.report_salt;
   std::thread scribbler([&] {
     std::mt19937_64 dice{5};
-    auto* const words =
-        reinterpret_cast<volatile std::uint64_t*>(lane.client.layout().worker.reports.data());
+    auto* const words = reinterpret_cast<volatile std::uint64_t*>(memory.reports.data());
     while (!over) {
-      words[dice() % 16] = dice() % 3 == 0 ? dice() : (dice() & 0xff'0000'0040) | 32;
-      lane.client.layout().worker.report_tail =
-          lane.client.layout().client.report_head + 32 + dice() % 64 / 16 * 16;
+      const std::uint64_t at = dice() % 16;
+      switch (dice() % 4) {
+        case 0:
+          words[at] = dice();
+          break;
+        case 1:
+          words[at] = (dice() & 0xff'0000'0040) | 32;
+          break;
+        default:
+          words[at & ~1U] = report_mark((at & ~1U) * 8, salt);
+          memory.report_tail = dice() % 16 * 16;
+      }
     }
   });
   const auto end = os::now() + std::chrono::milliseconds(300);
   std::uint64_t number = 0;
   while (os::now() < end) {
-    report_reader reader{lane.client.layout().worker.reports,
-                         lane.client.layout().worker.report_tail,
+    report_reader reader{memory.reports, salt, memory.report_tail,
                          lane.client.layout().client.report_head};
     for (int i = 0; i < 50 && !reader.corrupt(); ++i) {
       const lane_report report = reader.read();
