@@ -28,9 +28,7 @@ from pathlib import Path
 from exceptions import EXCEPTIONS
 
 HERE = Path(__file__).resolve().parent
-AT_ONCE = 2
 LIMIT_SECONDS = 60.0
-# In a sample: of each kind of test, one start method in turn.
 START_METHODS = ("fork", "forkserver", "spawn")
 
 # Answers with two lines: whether there is a suite, and the folders where hardstop is found.
@@ -127,10 +125,10 @@ def find_tests(python: Path, interpreter: Interpreter) -> list[Test]:
     return [Test(python, interpreter.version, name, method) for name, method in found]
 
 
-def sample(tests: list[Test]) -> list[Test]:
-    """Each test once, the start methods taking turns."""
+def sample(tests: list[Test], first: int) -> list[Test]:
+    """Each test once, the start methods taking turns, another one first for each interpreter."""
     names = list(dict.fromkeys(test.name for test in tests))
-    turn = {name: START_METHODS[at % len(START_METHODS)] for at, name in enumerate(names)}
+    turn = {name: START_METHODS[(first + at) % 3] for at, name in enumerate(names)}
     return [test for test in tests if test.method == turn[test.name]]
 
 
@@ -156,7 +154,6 @@ def run_test(test: Test) -> Answer:
         try:
             code: int | None = process.wait(LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
-            # Python says where it hangs.
             code = None
             end_session(process)
         seconds = time.monotonic() - begin
@@ -171,9 +168,9 @@ def run_test(test: Test) -> Answer:
     return Answer(test, told["status"], detail, seconds)
 
 
-def run_all(tests: Iterable[Test], verbose: bool) -> list[Answer]:
+def run_all(tests: Iterable[Test], at_once: int, verbose: bool) -> list[Answer]:
     answers = []
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as threads:
+    with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
         for answer in threads.map(run_test, tests):
             answers.append(answer)
             if verbose or (answer.status == "failed" and answer.test.reason is None):
@@ -224,6 +221,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", action="append", help="may be given several times")
     parser.add_argument("--sample", action="store_true", help="each test with one start method")
+    parser.add_argument("--at-once", type=int, default=2, help="so many tests at a time")
     parser.add_argument("-k", metavar="PART", help="only tests whose id contains this")
     parser.add_argument("--method", choices=START_METHODS, help="only this start method")
     parser.add_argument("-v", action="store_true", help="print every test")
@@ -235,18 +233,18 @@ def main() -> int:
     interpreters = [probe(each) for each in chosen.python or [sys.executable]]
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
         tests: list[Test] = []
-        for interpreter in interpreters:
+        for at, interpreter in enumerate(interpreters):
             if interpreter.has_suite:
                 python = make_environment(interpreter, Path(folder, interpreter.version))
                 found = find_tests(python, interpreter)
-                tests += sample(found) if chosen.sample else found
+                tests += sample(found, at) if chosen.sample else found
         wanted = [
             test
             for test in tests
             if (chosen.k is None or chosen.k in test.id)
             and chosen.method in (None, test.method)
         ]
-        answers = run_all(wanted, chosen.v)
+        answers = run_all(wanted, chosen.at_once, chosen.v)
     print_table(interpreters, answers)
     print_exceptions(answers)
     return 1 if any(column(each) == "failed" for each in answers) else 0
