@@ -55,6 +55,10 @@ class QueueFullError(HardstopError):
     """``max_pending`` jobs wait already, and the pool was told to refuse more."""
 
 
+class UnreadableError(HardstopError, BrokenProcessPool):
+    """A call or a result could not be unpickled where it arrived. Its job failed, nothing else."""
+
+
 class RemoteError(HardstopError):
     """A job raised an exception that cannot travel. Says which; its traceback is the cause."""
 

@@ -22,6 +22,7 @@ from ._errors import HardstopError, QueueFullError
 from ._future import Future
 from ._run import await_end
 from ._start import Start
+from ._workers import PoolEnd, WorkerProcess, processes
 
 T = TypeVar("T")
 
@@ -137,61 +138,37 @@ class _Submitting(concurrent.futures.Executor):
             if buffersize < 1:
                 raise ValueError("buffersize must be None or > 0")
         end = None if timeout is None else time.monotonic() + timeout
-        calls = zip(*iterables)
+        calls: Iterator[tuple[Any, ...]] = zip(*iterables)
         if chunksize == 1:
-            return self._results(self._start_all(fn, calls, buffersize), end)
+            return self._map(fn, calls, buffersize, end)
         process = functools.partial(_process_chunk, fn)
         chunks = ((chunk,) for chunk in _chunks(calls, chunksize))
-        results = self._results(self._start_all(process, chunks, buffersize), end)
-        return itertools.chain.from_iterable(results)
+        return itertools.chain.from_iterable(self._map(process, chunks, buffersize, end))
 
-    def _start_all(
-        self, fn: Callable[..., Any], calls: Iterator[tuple[Any, ...]], buffersize: int | None
-    ) -> Iterator[Future[Any]]:
-        """The futures, in order; the first ones are submitted now, each further one when asked."""
-        first = calls if buffersize is None else itertools.islice(calls, buffersize)
-        started: deque[Future[Any]] = deque()
+    def _map(
+        self,
+        fn: Callable[..., Any],
+        calls: Iterator[tuple[Any, ...]],
+        buffersize: int | None,
+        end: float | None,
+    ) -> Iterator[Any]:
+        """The first jobs are submitted now, each further one when a result is asked for."""
+        give_up = _kill if self._kill_on_abandon else _take_back
+        futures: deque[Future[Any]] = deque()
         try:
-            for args in first:
-                started.append(self._submit(fn, args, {}))
+            for args in itertools.islice(calls, buffersize):
+                futures.append(self._submit(fn, args, {}))
         except BaseException:
-            self._abandon(started)
+            give_up(futures)
             raise
+        if buffersize is None:
+            return _results(futures, end, give_up)
 
-        def hand_out() -> Iterator[Future[Any]]:
-            current = None
-            try:
-                while started:
-                    current = started.popleft()
-                    if buffersize is not None:
-                        for args in itertools.islice(calls, 1):
-                            started.append(self._submit(fn, args, {}))
-                    yield current
-            finally:
-                if current is not None:
-                    started.appendleft(current)
-                self._abandon(started)
+        def refill() -> None:
+            for args in itertools.islice(calls, 1):
+                futures.append(self._submit(fn, args, {}))
 
-        return hand_out()
-
-    @staticmethod
-    def _results(futures: Iterator[Future[T]], end: float | None) -> Iterator[T]:
-        def results() -> Iterator[T]:
-            with contextlib.closing(futures):  # type: ignore[type-var]
-                for future in futures:
-                    if end is None:
-                        yield future.result()
-                    else:
-                        yield future.result(end - time.monotonic())
-
-        return results()
-
-    def _abandon(self, futures: Iterable[Future[Any]]) -> None:
-        for future in futures:
-            if self._kill_on_abandon:
-                future.cancel()
-            else:
-                future.take_back()
+        return _results(futures, end, give_up, refill)
 
     async def run(
         self,
@@ -243,6 +220,43 @@ class _Submitting(concurrent.futures.Executor):
         job leaves behind. ``name``: for messages. ``kill_on_abandon``: of ``map()``.
         """
         raise NotImplementedError
+
+
+def _results(
+    futures: deque[Future[T]],
+    end: float | None,
+    give_up: Callable[[Iterable[Future[T]]], None],
+    refill: Callable[[], None] | None = None,
+) -> Iterator[T]:
+    """Results in order. Holds no executor, so that one that nobody else has can end meanwhile."""
+    try:
+        while futures:
+            if refill is not None:
+                refill()
+            yield _next_result(futures, end)
+    finally:
+        give_up(futures)
+
+
+def _next_result(futures: deque[Future[T]], end: float | None) -> T:
+    """Keeps no reference to it: an item may be large, and dies when the caller drops it."""
+    future = futures[0]
+    try:
+        result = future.result(None if end is None else end - time.monotonic())
+    finally:
+        del future
+    futures.popleft()
+    return result
+
+
+def _take_back(futures: Iterable[Future[Any]]) -> None:
+    for future in futures:
+        future.take_back()
+
+
+def _kill(futures: Iterable[Future[Any]]) -> None:
+    for future in futures:
+        future.cancel()
 
 
 def _checked_options(options: dict[str, Any]) -> _JobOptions:
@@ -461,6 +475,38 @@ class ProcessPoolExecutor(_Submitting):
         """Jobs and workers now and so far; empty before the first submit."""
         return {} if self._native is None else self._native.stats()
 
+    # --- what programs written for the standard executor look at
+
+    @property
+    def _processes(self) -> dict[int, WorkerProcess]:
+        """The workers as of now, by pid: those that take jobs.
+
+        Waits until all that are wanted are up. With fork these are as many as there may be, as in
+        the standard library, which starts them all at once there.
+        """
+        native = self._native
+        if native is None or self._client != os.getpid():
+            return {}
+        pids = native.workers(self._mp_context.get_start_method() == "fork")
+        if pids is None:
+            raise RuntimeError("the pool's workers take longer to start than start_timeout allows")
+        return processes(pids)
+
+    @property
+    def _broken(self) -> str | bool:
+        native = self._native
+        if native is None or self._client != os.getpid():
+            return False
+        return native.broken() or False
+
+    @property
+    def _executor_manager_thread(self) -> PoolEnd | None:
+        return None if self._native is None else PoolEnd(self._native)
+
+    @property
+    def _call_queue(self) -> PoolEnd | None:
+        return self._executor_manager_thread
+
     # --- the end
 
     def shutdown(  # type: ignore[override]
@@ -481,7 +527,13 @@ class ProcessPoolExecutor(_Submitting):
             native = self._native
         if native is None or self._client != os.getpid():
             return
-        native.shut_down(cancel_futures, timeout)
+        try:
+            if cancel_futures and wait and timeout is None:
+                # What was submitted first is begun, as there, even if its worker is just being
+                # born.
+                native.wait_begun()
+        finally:
+            native.shut_down(cancel_futures, timeout)
         if wait:
             _wait_closed(native)
 

@@ -18,7 +18,7 @@ from concurrent.futures.process import _ExceptionWithTraceback
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
-from ._errors import RemoteError
+from ._errors import RemoteError, UnreadableError
 
 if TYPE_CHECKING:
     from ._snapshot import Snapshot
@@ -33,6 +33,9 @@ _MOST_BUFFERS = 200
 _LONGEST_TEXT = 3500  # of an exception's type and text, for people
 
 Payload = tuple[bytes, list[Any]]
+
+# What code that runs while something is unpickled may raise and must not end its process with.
+_ANYTHING = (Exception, SystemExit)
 
 # What pickle raises for an object that cannot be pickled by reference.
 _REFUSALS = (pickle.PicklingError, TypeError, AttributeError)
@@ -118,6 +121,10 @@ def _load_in_worker(pickled: Any, segments: list[memoryview]) -> Any:
     return pickle.loads(pickled, buffers=[bytearray(segment) for segment in segments])
 
 
+def _unreadable(what: str, error: BaseException) -> UnreadableError:
+    return UnreadableError(f"{what}: {_name(type(error))}: {_text(error)}")
+
+
 # --- calls, in the client
 
 
@@ -139,12 +146,27 @@ def name_function(snapshot: Snapshot, function: Any) -> bytes | None:
 def dump_call(
     snapshot: Snapshot, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Payload:
-    blob = name_function(snapshot, function)
-    if blob is not None:
-        pickled, buffers = _dump_somehow((args, kwargs), snapshot)
-        return b"".join((_PICKLED_CALL, _LENGTH.pack(len(blob)), blob, pickled)), buffers
-    pickled, buffers = _dump_by_value((function, args, kwargs), snapshot)
-    return _PICKLED + pickled, buffers
+    """A call for a worker; if it cannot be pickled, its error, which the worker hands back.
+
+    So the error takes the job's turn, is counted and comes where the standard library has it: from
+    the future.
+    """
+    try:
+        blob = name_function(snapshot, function)
+        if blob is not None:
+            pickled, buffers = _dump_somehow((args, kwargs), snapshot)
+            return b"".join((_PICKLED_CALL, _LENGTH.pack(len(blob)), blob, pickled)), buffers
+        pickled, buffers = _dump_by_value((function, args, kwargs), snapshot)
+        return _PICKLED + pickled, buffers
+    except Exception as error:
+        return _dump_refusal(error)
+
+
+def _dump_refusal(error: Exception) -> Payload:
+    payload, buffers = dump_exception(error)
+    if buffers:  # an exception that carries megabytes: not worth a way of their own
+        return dump_exception(RemoteError(f"{_name(type(error))}: {_text(error)}"))
+    return payload, buffers
 
 
 # --- calls, in a worker
@@ -155,7 +177,10 @@ _functions: dict[bytes, Callable[..., Any]] = {}
 def load_function(blob: bytes) -> Callable[..., Any]:
     function = _functions.get(blob)
     if function is None:
-        function = _functions[blob] = pickle.loads(blob)
+        try:
+            function = _functions[blob] = pickle.loads(blob)
+        except _ANYTHING as error:
+            raise _unreadable("the function cannot be imported in the worker", error) from error
     return function
 
 
@@ -163,13 +188,20 @@ def load_call(
     payload: memoryview, segments: list[memoryview]
 ) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     if payload[:1] == _PICKLED:
-        function, args, kwargs = _load_in_worker(payload[1:], segments)
+        function, args, kwargs = _load_arguments(payload[1:], segments)
     else:
         (length,) = _LENGTH.unpack_from(payload, 1)
         start = 1 + _LENGTH.size
         function = load_function(bytes(payload[start : start + length]))
-        args, kwargs = _load_in_worker(payload[start + length :], segments)
+        args, kwargs = _load_arguments(payload[start + length :], segments)
     return function, args, kwargs
+
+
+def _load_arguments(pickled: memoryview, segments: list[memoryview]) -> Any:
+    try:
+        return _load_in_worker(pickled, segments)
+    except _ANYTHING as error:
+        raise _unreadable("the call cannot be unpickled in the worker", error) from error
 
 
 # --- results
@@ -182,11 +214,19 @@ def dump_result(value: object) -> Payload:
 
 def load_result(payload: bytes, segments: list[Any]) -> Any:
     """The result, or the job's exception raised. Large buffers become views of the segments."""
-    if payload[:1] == _EXCEPTION:
+    raised = payload[:1] == _EXCEPTION
+    start = 1
+    if raised:
         (length,) = _LENGTH.unpack_from(payload, 1)
-        start = 1 + _LENGTH.size + length
-        raise pickle.loads(memoryview(payload)[start:], buffers=segments)
-    return pickle.loads(memoryview(payload)[1:], buffers=segments)
+        start += _LENGTH.size + length
+    try:
+        value = pickle.loads(memoryview(payload)[start:], buffers=segments)
+    except _ANYTHING as error:
+        what = "exception" if raised else "result"
+        raise _unreadable(f"the job's {what} cannot be unpickled here", error) from error
+    if raised:
+        raise value
+    return value
 
 
 # --- exceptions

@@ -170,5 +170,7 @@ def worker_initialize() -> tuple[str, str] | None:
 
         _base.LOGGER.critical("Exception in initializer:", exc_info=True)
         text = "".join(traceback.format_exception_only(type(error), error)).strip()
+        # This process ends now: what it has logged, maybe into a queue, is still to be written.
+        multiprocessing.util._exit_function()  # type: ignore[attr-defined]
         return type(error).__qualname__, text
     return None

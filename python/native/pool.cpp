@@ -1,6 +1,7 @@
 #include "pool.hpp"
 
 #include <cmath>
+#include <thread>
 
 #include "codec.hpp"
 #include "completer.hpp"
@@ -153,6 +154,27 @@ void take_keyword_options(PyObject* kwargs, chosen_options& into) {
                &chosen_options::set_grace, into);
 }
 
+using clock = std::chrono::steady_clock;
+
+constexpr auto time_to_take_a_job = std::chrono::milliseconds(20);
+
+// Asks again and again, with the GIL released, until the answer is true or the time is over. Signal
+// handlers run in between and may raise.
+template <class Predicate>
+bool look_until(const clock::time_point& give_up, Predicate&& answer) {
+  while (true) {
+    bool yes = false;
+    {
+      const gil_released others_run;
+      yes = answer();
+      if (!yes) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    if (yes) return true;
+    if (clock::now() >= give_up) return false;
+    if (PyErr_CheckSignals() != 0) throw python_error();
+  }
+}
+
 bool has_items(PyObject* kwargs) {
   return kwargs != nullptr && kwargs != Py_None && PyDict_GET_SIZE(kwargs) != 0;
 }
@@ -168,7 +190,8 @@ pool_object::pool_object(const pool_options& options,
                          std::shared_ptr<engine::worker_language> language, object key)
     : pool_(options, std::move(language)),
       key_(std::move(key)),
-      may_block_(options.max_pending != 0) {}
+      may_block_(options.max_pending != 0),
+      start_timeout_(options.start_timeout) {}
 
 detail::job_handle pool_object::submit_encoded(detail::encoder& payload, const job_options& options,
                                                std::string_view name) {
@@ -185,7 +208,7 @@ detail::job_handle pool_object::submit_encoded(detail::encoder& payload, const j
     const gil_released others_run;
     job = pool_.submit(what);
   }
-  started_ = true;
+  if (!std::exchange(started_, true)) first_ = job;
   return job;
 }
 
@@ -258,6 +281,50 @@ bool pool_object::wait_closed(double seconds) {
                          std::chrono::duration<double>(std::min(std::max(seconds, 0.0), 4e9)));
   const gil_released others_run;
   return pool_.wait_closed(until);
+}
+
+PyObject* pool_object::workers(bool fill) const {
+  return translated([&]() -> PyObject* {
+    const auto give_up = clock::now() + start_timeout_;
+    detail::pool_roster all;
+    const bool complete = look_until(give_up, [&] {
+      all = pool_.roster(fill);
+      return all.pids.size() >= all.wanted || !all.broken.empty();
+    });
+    if (!complete) Py_RETURN_NONE;
+    object list = checked(PyList_New(0));
+    for (const int pid : all.pids) {
+      const object number = checked(PyLong_FromLong(pid));
+      if (PyList_Append(list.get(), number.get()) != 0) throw python_error();
+    }
+    return list.release();
+  });
+}
+
+PyObject* pool_object::broken() const {
+  return translated([&]() -> PyObject* {
+    const std::string why = pool_.roster(false).broken;
+    if (why.empty()) Py_RETURN_NONE;
+    return PyUnicode_DecodeUTF8(why.data(), static_cast<Py_ssize_t>(why.size()), "replace");
+  });
+}
+
+PyObject* pool_object::wait_begun() {
+  return translated([&]() -> PyObject* {
+    if (!first_) Py_RETURN_NONE;
+    auto give_up = clock::now() + start_timeout_;
+    bool worker_seen = false;
+    static_cast<void>(look_until(give_up, [&] {
+      if (!worker_seen && pool_.stats().started != 0) {
+        worker_seen = true;
+        // It takes a job at once; if not the first one, then one of a higher priority.
+        give_up = std::min(give_up, clock::now() + time_to_take_a_job);
+      }
+      return first_.state() != job_state::queued;
+    }));
+    first_ = {};
+    Py_RETURN_NONE;
+  });
 }
 
 PyObject* pool_object::stats() const {

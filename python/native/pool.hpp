@@ -45,6 +45,17 @@ class pool_object {
 
   PyObject* stats() const;
 
+  // The pids of the workers that take jobs, when as many are ready as are wanted; with `fill`, as
+  // many as there may be. Releases the GIL. None if that takes longer than a worker may take to
+  // start.
+  PyObject* workers(bool fill) const;
+
+  // Why the pool takes no jobs any more, or None.
+  PyObject* broken() const;
+
+  // Waits until some job has begun, or none can. Releases the GIL.
+  PyObject* wait_begun();
+
  private:
   detail::job_handle submit_encoded(detail::encoder& payload, const job_options& options,
                                     std::string_view name);
@@ -54,6 +65,8 @@ class pool_object {
   function_table functions_;
   bool may_block_;  // the queue has a bound, and submit() may wait for room
   bool started_ = false;
+  detail::job_handle first_;  // until something is known to have begun
+  std::chrono::nanoseconds start_timeout_;
 };
 
 }  // namespace hardstop::python

@@ -147,6 +147,8 @@ std::optional<wire::failure> python_language::read_failure(
 
 void serve_role() {
   executed = true;
+  // The warden runs no Python and forks once: what its guardian undoes (in_guardian) is done here.
+  if (guardian::role_of_this_process() == guardian::process_role::guardian) PyOS_BeforeFork();
   guardian::serve(hooks_of_python());
 }
 

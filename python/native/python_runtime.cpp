@@ -250,8 +250,13 @@ void python_runtime::execute(const worker::job_view& job, worker::job_output& ou
   present.output = &output;
   present.attempt = job.attempt;
   ran_since_ = true;
-  {
-    const object result = call(note_deadline(job.payload), job);
+  const auto payload = note_deadline(job.payload);
+  if (static_cast<format>(payload[0]) == format::exception) {
+    // The client could not write the call, and says why where its result is expected.
+    output.set_kind(wire::report_kind::exception);
+    output.write(payload);
+  } else {
+    const object result = call(payload, job);
     if (!result || !answer(result.get(), output)) answer_with_exception(output);
   }
   present.ticket = wire::ticket::none;

@@ -197,6 +197,10 @@ pool_stats pool_handle::stats() const {
   return home_of(*pool_).stats(*pool_);
 }
 
+pool_roster pool_handle::roster(bool fill) const {
+  return home_of(*pool_).roster(*pool_, fill);
+}
+
 containment_report pool_handle::containment() const {
   home_of(*pool_);
   return describe(guardian::probe_containment(pool_->options.cgroup));

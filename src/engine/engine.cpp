@@ -395,4 +395,18 @@ pool_stats engine::stats(pool& home) {
   return all;
 }
 
+detail::pool_roster engine::roster(pool& home, bool fill) {
+  read_lanes();
+  turn now(*this);
+  if (fill) scheduler_.fill(home, now.now());
+  detail::pool_roster all;
+  for (const auto& [id, member] : home.members) {
+    const bool takes_jobs = member->state == schedule::worker_state::ready && !member->spare;
+    if (takes_jobs) all.pids.push_back(member->process.pid());
+  }
+  all.wanted = home.closing ? 0 : home.slots;
+  if (home.intake == schedule::intake::broken) all.broken = home.broken_reason;
+  return all;
+}
+
 }  // namespace hardstop::engine

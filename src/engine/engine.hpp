@@ -125,6 +125,7 @@ class engine final : private schedule::effects {
   // Returns when nothing is left of the pool. Not in the delivery thread.
   void wait_closed(pool&) noexcept;
   pool_stats stats(pool&);
+  detail::pool_roster roster(pool&, bool fill);
   [[nodiscard]] bool on_delivery_thread() const;
   const detail::pool_handle& shared_pool();
 

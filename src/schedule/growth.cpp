@@ -58,6 +58,12 @@ void scheduler::restock(pool& p, instant now) {
     spawn(p, now);
 }
 
+void scheduler::fill(pool& p, instant now) {
+  if (p.phase != guardian_phase::up || p.closing) return;
+  p.slots = p.policy.workers;
+  restock(p, now);
+}
+
 bool scheduler::may_start(pool& p, instant now) {
   if (p.intake == intake::broken) return false;
   if (hopeless(p) && p.starting > 0) return false;  // one more try at a time

@@ -59,6 +59,10 @@ class scheduler {
 
   static pool_picture picture(const pool&);
 
+  // As many workers as the policy allows, without waiting for the demand. Nothing before the first
+  // job, nor when the pool is closing.
+  void fill(pool&, instant now);
+
   // Guardians.
 
   void guardian_up(pool&, instant now);

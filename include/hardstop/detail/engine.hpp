@@ -9,8 +9,10 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 #include <vector>
 
 #include <hardstop/containment.hpp>
@@ -158,6 +160,13 @@ struct submission {
   std::string_view default_name{};  ///< lives as long as the program
 };
 
+/// The workers that take a pool's jobs: spares, and those that leave, are not among them.
+struct pool_roster {
+  std::vector<int> pids;   ///< of those that are ready
+  std::size_t wanted = 0;  ///< how many are to be ready, as of now
+  std::string broken;      ///< why the pool is; empty if it is not
+};
+
 /// One pool. Any thread may use it concurrently; destroying it is the last use.
 class pool_handle {
  public:
@@ -181,6 +190,9 @@ class pool_handle {
   [[nodiscard]] bool wait_closed(std::chrono::steady_clock::time_point until) const;
 
   [[nodiscard]] pool_stats stats() const;
+
+  /// `fill`: also starts as many workers as the pool may have, if it has begun.
+  [[nodiscard]] pool_roster roster(bool fill) const;
   [[nodiscard]] containment_report containment() const;
 
   /// Ends the last use: shuts down and waits. Silent in a forked child. In the delivery thread it
