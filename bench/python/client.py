@@ -1,0 +1,22 @@
+"""A client that is going to be killed: keeps both of its workers busy."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import jobs
+from contestants import WORKERS, make
+
+
+def main() -> None:
+    pool = make(sys.argv[1])
+    handles = [pool.start(jobs.nap, 30.0) for _ in range(WORKERS)]
+    time.sleep(0.7)
+    print("busy", flush=True)
+    for handle in handles:
+        pool.result(handle)
+
+
+if __name__ == "__main__":
+    main()
