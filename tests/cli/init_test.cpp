@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -42,6 +43,8 @@ int be_init_of(const words& arguments, own_proc proc) {
     if (proc == own_proc::yes && ::mount("proc", "/proc", "proc", 0, nullptr) != 0) {
       ::_exit(exit_no_namespace);
     }
+    // LeakSanitizer cannot trace its process here, and ends it with a failure for that.
+    ::setenv("LSAN_OPTIONS", "detect_leaks=0", 1);
     auto copy = arguments;
     ::execvp(copy.front().c_str(), support::as_argv(copy).data());
     ::_exit(98);
