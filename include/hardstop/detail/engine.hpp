@@ -13,7 +13,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-#include <vector>
 
 #include <hardstop/containment.hpp>
 #include <hardstop/detail/call.hpp>
