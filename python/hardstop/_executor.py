@@ -14,8 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
-
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from . import _engine
 from ._errors import HardstopError, QueueFullError
@@ -24,6 +23,15 @@ from ._run import await_end
 from ._start import Start
 from ._workers import PoolEnd, WorkerProcess, processes
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    from ._options import ProcessCancelTimeout, ProcessTimeout
+
+    Ts = TypeVarTuple("Ts")
+    JobOption = ProcessTimeout | ProcessCancelTimeout
+
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # How long a blocking call leaves signal handlers waiting, in seconds.
@@ -107,9 +115,24 @@ class _Submitting(concurrent.futures.Executor):
     ) -> Future[T]:
         raise NotImplementedError
 
-    def submit(  # type: ignore[override]
-        self, fn: Callable[..., T], /, *args: Any, **kwargs: Any
-    ) -> Future[T]:
+    # Options at the end of the arguments are typed; for them elsewhere, or by keyword, use options().
+    @overload
+    def submit(
+        self, fn: Callable[[Unpack[Ts]], T], /, *args: Unpack[tuple[Unpack[Ts], JobOption]]
+    ) -> Future[T]: ...
+
+    @overload
+    def submit(
+        self,
+        fn: Callable[[Unpack[Ts]], T],
+        /,
+        *args: Unpack[tuple[Unpack[Ts], JobOption, JobOption]],
+    ) -> Future[T]: ...
+
+    @overload
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Runs ``fn(*args, **kwargs)`` in a worker; returns its :class:`Future`.
 
         ``ProcessTimeout`` and ``ProcessCancelTimeout`` among the arguments, or as ``timeout_=``
@@ -187,9 +210,7 @@ class _Submitting(concurrent.futures.Executor):
         view = self.options(**options) if options else self
         return await await_end(view._submit(fn, args, kwargs))
 
-    async def amap(
-        self, fn: Callable[..., T], *iterables: Iterable[Any]
-    ) -> Any:
+    async def amap(self, fn: Callable[..., T], *iterables: Iterable[Any]) -> Any:
         """Results in order, ``async for``. Leaving the loop early kills what still runs."""
         futures = deque(self._submit(fn, args, {}) for args in zip(*iterables))
         try:
@@ -411,13 +432,13 @@ class ProcessPoolExecutor(_Submitting):
         pool = self._pool or self._start()
         return pool.submit(fn, args, kwargs, None)  # type: ignore[no-any-return]
 
-    def submit(  # type: ignore[override]
-        self, fn: Callable[..., T], /, *args: Any, **kwargs: Any
-    ) -> Future[T]:
-        pool = self._pool or self._start()
-        return pool.submit(fn, args, kwargs, None)  # type: ignore[no-any-return]
+    if not TYPE_CHECKING:  # typed as in _Submitting, a call less
 
-    submit.__doc__ = _Submitting.submit.__doc__
+        def submit(self, fn, /, *args, **kwargs):
+            pool = self._pool or self._start()
+            return pool.submit(fn, args, kwargs, None)
+
+        submit.__doc__ = _Submitting.submit.__doc__
 
     def _start(self) -> _engine.Pool:
         """The engine's pool, if it may still take jobs; made at the first submit."""
