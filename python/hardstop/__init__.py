@@ -11,8 +11,7 @@ import sys
 if sys.platform != "linux":
     raise ImportError("hardstop stands on Linux system calls (pidfd, memfd, subreaper): use Linux")
 
-from . import _engine
-from . import _executor, _future, _pickling, _worker
+from . import _engine, _executor, _future, _pickling, _worker
 from ._doctor import Containment, doctor
 from ._errors import (
     HardstopError,
@@ -27,6 +26,7 @@ from ._errors import (
 from ._executor import ProcessPoolExecutor
 from ._future import Future
 from ._job import CurrentJob, Progress, current_job
+from ._killable import killable, killable_wrapper
 from ._options import ProcessCancelTimeout, ProcessTimeout
 from ._outcome import Outcome
 from ._progress import progress
@@ -78,5 +78,7 @@ __all__ = [
     "WorkerDiedError",
     "current_job",
     "doctor",
+    "killable",
+    "killable_wrapper",
     "progress",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
-import concurrent.futures._base as _base
 import threading
 from collections.abc import Callable
+from concurrent.futures import _base
 from typing import Any, TypeVar
 
 from . import _engine
