@@ -11,9 +11,11 @@ from contestants import WORKERS, make
 
 def main() -> None:
     pool = make(sys.argv[1])
+    workers = {pool.result(each) for each in [pool.start(jobs.who) for _ in range(WORKERS * 4)]}
+    time.sleep(0.3)
     handles = [pool.start(jobs.nap, 30.0) for _ in range(WORKERS)]
-    time.sleep(0.7)
-    print("busy", flush=True)
+    time.sleep(0.2)
+    print(*workers, flush=True)
     for handle in handles:
         pool.result(handle)
 

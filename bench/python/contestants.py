@@ -7,6 +7,8 @@ A contestant is made by name in a process of its own. What it cannot do, it refu
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 import importlib.util
 import multiprocessing
 import time
@@ -66,6 +68,11 @@ class Contestant:
     def result(self, handle: Any) -> Any:
         """The result of what start() returned, raised if it was an exception."""
         return handle.result()
+
+    def settle(self, handle: Any) -> None:
+        """Waits until it knows that a job was killed; a second at most."""
+        with contextlib.suppress(BaseException):
+            handle.result(timeout=1)
 
     def close(self) -> None:
         """The end, orderly."""
@@ -205,6 +212,10 @@ class _Pool(Contestant):
 
     def result(self, handle: Any) -> Any:
         return handle.get()
+
+    def settle(self, handle: Any) -> None:
+        with contextlib.suppress(BaseException):
+            handle.get(1)
 
     def close(self) -> None:
         self.pool.close()
@@ -422,6 +433,15 @@ def installed(name: str) -> bool:
 def title(name: str) -> str:
     """What a table calls it."""
     return _KNOWN[name][1]
+
+
+def load(name: str) -> None:
+    """Imports what it needs, which is not part of its start."""
+    package = _KNOWN[name][0]
+    importlib.import_module(package if package is not None else "concurrent.futures.process")
+    if name == "anyio":
+        importlib.import_module("anyio.to_process")
+        importlib.import_module("anyio._backends._asyncio")
 
 
 def make(name: str) -> Contestant:

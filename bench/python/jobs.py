@@ -85,9 +85,9 @@ def burn_with_child(path: str) -> None:
 
 def hold_gil(path: str) -> None:
     """Sleeps in C with the GIL held, so that no thread of the worker runs."""
+    _tell(path, 0)
     import ctypes
 
-    _tell(path, 0)
     ctypes.PyDLL(None).sleep(60)
 
 

@@ -7,6 +7,7 @@ import os
 import select
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,32 @@ def descendants(of: int) -> list[int]:
         found += next_ones
         unseen += next_ones
     return found
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _lineage(pid: int) -> list[int]:
+    """It and what is above it, below the first process of all."""
+    found = []
+    while pid > 1:
+        found.append(pid)
+        pid = _parent(pid)
+    return found
+
+
+def family(client: int, workers: Iterable[int]) -> list[int]:
+    """Every process of the client's pool, also if it is not below the client."""
+    tops = {client}
+    above_client = set(_lineage(client))
+    for worker in workers:
+        own = [pid for pid in _lineage(worker) if pid not in above_client]
+        tops.update(own[-1:])
+    found = set(tops)
+    for top in tops:
+        found.update(descendants(top))
+    return sorted(found - {client})
 
 
 class Ends:
