@@ -43,6 +43,7 @@ _engine.use(
         "dump_exception": _pickling.dump_exception,
         "load_call": _pickling.load_call,
         "load_function": _pickling.load_function,
+        "runs_in_event_loop": _executor.runs_in_event_loop,
         "worker_main": _worker.worker_main,
         "worker_initialize": _worker.worker_initialize,
         "guardian_main": _worker.guardian_main,

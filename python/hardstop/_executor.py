@@ -9,6 +9,7 @@ import itertools
 import multiprocessing
 import multiprocessing.context
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -91,6 +92,12 @@ def engine_error(kind: str, text: str) -> BaseException:
     if kind == "pool_closed":
         return RuntimeError(f"cannot schedule new futures after shutdown: {text}")
     return kinds.get(kind, HardstopError)(text)
+
+
+def runs_in_event_loop() -> bool:
+    """Whether this thread runs asyncio's loop, which must never be blocked."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 _JobOptions = tuple[Any, ...]
@@ -568,9 +575,11 @@ class ProcessPoolExecutor(_Submitting):
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> bool | None:
         if kind is not None and issubclass(kind, (KeyboardInterrupt, SystemExit)):
-            self.shutdown(wait=True, cancel_futures=True, timeout=0)
-        else:
-            self.shutdown(wait=True)
+            # Nobody will look at the results: what runs has its grace to end, and no more.
+            self.shutdown(wait=False, cancel_futures=True)
+            if self._native is not None and self._client == os.getpid():
+                self._native.cancel_running()
+        self.shutdown(wait=True)
         return None
 
     def __del__(self) -> None:

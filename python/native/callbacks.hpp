@@ -6,21 +6,22 @@
 namespace hardstop::python {
 
 struct callbacks {
-  object make_condition;     // () -> threading.Condition
-  object load_result;        // (payload, segments) -> result; a job's exception is raised
-  object explain;            // (future, outcome) -> (state, exception)
-  object publish;            // (future, state, result, exception): with the condition held
-  object report_callback;    // (future): a done callback raised; logs it
-  object engine_errors;      // (kind, message) -> exception
-  object dump_result;        // (result) -> (payload, buffers)
-  object dump_exception;     // (exception) -> payload
-  object load_call;          // (payload, segments) -> (function, args, kwargs)
-  object load_function;      // (blob) -> function
-  object worker_main;        // (number, guardian's pid, runtime): a worker's life
-  object answer_signal;      // (signal, file): faulthandler answers it there
-  object worker_initialize;  // () -> None or (type, text)
-  object guardian_main;      // (runtime): preloads
-  object before_fork;        // ()
+  object make_condition;      // () -> threading.Condition
+  object load_result;         // (payload, segments) -> result; a job's exception is raised
+  object explain;             // (future, outcome) -> (state, exception)
+  object publish;             // (future, state, result, exception): with the condition held
+  object report_callback;     // (future): a done callback raised; logs it
+  object engine_errors;       // (kind, message) -> exception
+  object dump_result;         // (result) -> (payload, buffers)
+  object dump_exception;      // (exception) -> payload
+  object load_call;           // (payload, segments) -> (function, args, kwargs)
+  object load_function;       // (blob) -> function
+  object worker_main;         // (number, guardian's pid, runtime): a worker's life
+  object answer_signal;       // (signal, file): faulthandler answers it there
+  object worker_initialize;   // () -> None or (type, text)
+  object guardian_main;       // (runtime): preloads
+  object runs_in_event_loop;  // () -> whether this thread must not be blocked
+  object before_fork;         // ()
 };
 
 // Filled by the module; empty until then. Never destroyed.

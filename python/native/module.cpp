@@ -58,6 +58,7 @@ void use_callbacks(const nb::dict& given) {
       {"dump_exception", &all.dump_exception},
       {"load_call", &all.load_call},
       {"load_function", &all.load_function},
+      {"runs_in_event_loop", &all.runs_in_event_loop},
       {"worker_main", &all.worker_main},
       {"worker_initialize", &all.worker_initialize},
       {"guardian_main", &all.guardian_main},
@@ -175,6 +176,7 @@ NB_MODULE(_engine, module) {
             }
           },
           nb::arg("cancel_pending"), nb::arg("timeout").none())
+      .def("cancel_running", &pool_object::cancel_running)
       .def("wait_closed", &pool_object::wait_closed)
       .def("workers",
            [](const pool_object& self, bool fill) { return to_python(self.workers(fill)); })

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <thread>
 
+#include "callbacks.hpp"
 #include "codec.hpp"
 #include "completer.hpp"
 #include "errors.hpp"
@@ -179,6 +180,11 @@ bool has_items(PyObject* kwargs) {
   return kwargs != nullptr && kwargs != Py_None && PyDict_GET_SIZE(kwargs) != 0;
 }
 
+bool in_event_loop() {
+  const object answer = checked(PyObject_CallNoArgs(the_callbacks().runs_in_event_loop.get()));
+  return answer.get() == Py_True;
+}
+
 }  // namespace
 
 option_types& the_option_types() {
@@ -199,7 +205,8 @@ detail::job_handle pool_object::submit_encoded(detail::encoder& payload, const j
                                 .arguments = payload,
                                 .options = options,
                                 .stop_token = detail::stop_token_use::none,
-                                .default_name = name};
+                                .default_name = name,
+                                .may_wait = !may_block_ || !in_event_loop()};
   if (started_ && !may_block_) return pool_.submit(what);
   // The first one waits for a guardian, who may need the GIL to be born.
   completer::instance().start();
@@ -273,6 +280,11 @@ void pool_object::shut_down(bool cancel_pending, std::optional<double> timeout) 
   }
   const gil_released others_run;
   pool_.shutdown(how);
+}
+
+void pool_object::cancel_running() {
+  const gil_released others_run;
+  pool_.cancel_running();
 }
 
 bool pool_object::wait_closed(double seconds) {

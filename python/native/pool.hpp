@@ -40,6 +40,9 @@ class pool_object {
   // Does not wait.
   void shut_down(bool cancel_pending, std::optional<double> timeout);
 
+  // Each job that runs, with its own grace. Does not wait.
+  void cancel_running();
+
   // Waits at most so long; true: everything is gone. Releases the GIL.
   bool wait_closed(double seconds);
 

@@ -242,7 +242,8 @@ job* engine::submit(pool& home, const detail::submission& what) {
     if (home.options.max_pending == 0 || home.jobs.size() < home.options.max_pending) {
       return enter_job(home, what, std::move(large), now.now());
     }
-    if (home.options.when_full == when_full::reject || delivery_.is_this_thread()) {
+    if (home.options.when_full == when_full::reject || !what.may_wait ||
+        delivery_.is_this_thread()) {
       ++home.numbers.rejected;
       throw queue_full(
           "pool '" + home.name + "' has " + std::to_string(home.jobs.size()) +
@@ -321,6 +322,20 @@ job_state engine::observe(job& which) {
     return job_state::running;  // its end is about to be published
   return scheduler_.observe(which, now.now()) == schedule::job_state::running ? job_state::running
                                                                               : job_state::queued;
+}
+
+void engine::cancel_running(pool& home) {
+  turn now(*this);
+  std::vector<job*> running;
+  for (auto* at = home.workers.front(); at != nullptr; at = schedule::sibling_list::after(*at)) {
+    for (auto* each = at->lane.front(); each != nullptr; each = schedule::job_list::after(*each)) {
+      running.push_back(&ours(*each));
+    }
+  }
+  for (job* each : running) {
+    if (each->state == schedule::job_state::ended) continue;
+    scheduler_.cancel(*each, schedule::cancel_mode::grace, grace_or_now(each->grace), now.now());
+  }
 }
 
 void engine::listen(job& which, detail::news_listener& to) {

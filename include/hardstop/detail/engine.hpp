@@ -157,6 +157,7 @@ struct submission {
   const job_options& options;
   stop_token_use stop_token = stop_token_use::none;
   std::string_view default_name{};  ///< lives as long as the program
+  bool may_wait = true;             ///< for room, where the pool's options say so
 };
 
 /// The workers that take a pool's jobs: spares, and those that leave, are not among them.
@@ -184,6 +185,9 @@ class pool_handle {
   /// See shutdown_options. May be called again, also to make it harder or sooner. Throws
   /// would_deadlock if asked to wait in the delivery thread.
   void shutdown(const shutdown_options& options) const;
+
+  /// Cancels every job that a worker has, each with its own grace. Queued ones are shutdown()'s.
+  void cancel_running() const;
 
   /// Waits for the end of a pool that was shut down; false if the time came first.
   [[nodiscard]] bool wait_closed(std::chrono::steady_clock::time_point until) const;
