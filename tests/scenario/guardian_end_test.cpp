@@ -12,6 +12,7 @@
 #include "support/board.hpp"
 #include "support/pools.hpp"
 #include "support/processes.hpp"
+#include "support/sanitized.hpp"
 #include <hardstop/pool.hpp>
 
 namespace {
@@ -50,6 +51,15 @@ enum class victim { guardian, warden };
 
 class guardian_end : public testing::TestWithParam<std::tuple<hardstop::start_method, victim>> {
  protected:
+  // The new guardian is forked from a client that has threads by now, as malloc() allows: the
+  // allocator of g++ 12's AddressSanitizer has no fork handlers, and a worker waits for ever for a
+  // lock that another thread of the client held.
+  void SetUp() override {
+    if (hardstop::test::sanitized && std::get<0>(GetParam()) == hardstop::start_method::fork) {
+      GTEST_SKIP() << "sanitizers cannot follow a fork of a process with threads";
+    }
+  }
+
   guardian_end()
       : pool_({.workers = 2, .start = std::get<0>(GetParam()), .on_event = news_.sink()}) {}
 
