@@ -21,11 +21,10 @@ demo: setup ## stop work that cannot be stopped from inside, in a few seconds
 
 # A sample of what takes longest, so that all of it ends within a quarter of an hour or so on two
 # processors: lint, asan and tsan have the whole.
-test: setup ## build, lint, every test; samples of clang-tidy, asan and tsan
+test: setup ## build, lint, every test; samples of asan and tsan
 	@$(RELEASE)
 	@scripts/lint --quick
 	@scripts/check-clean ctest --preset release --no-tests=error -j $(JOBS)
-	@scripts/tidy --recent 16
 	@scripts/sanitize asan
 	@scripts/sanitize tsan
 
