@@ -17,8 +17,6 @@
 
 namespace {
 
-using hardstop::outcome_kind;
-
 struct stage {
   support::counter running;
   support::counter daemons;
