@@ -30,6 +30,7 @@ from ._killable import killable, killable_wrapper
 from ._options import ProcessCancelTimeout, ProcessTimeout
 from ._outcome import Outcome
 from ._progress import progress
+from ._token import CancelToken
 
 _engine.use(
     {
@@ -61,6 +62,7 @@ _engine.use(
 __version__ = _engine.__version__
 
 __all__ = [
+    "CancelToken",
     "Containment",
     "CurrentJob",
     "Future",

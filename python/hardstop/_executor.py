@@ -22,6 +22,7 @@ from ._errors import HardstopError, QueueFullError
 from ._future import Future
 from ._run import await_end
 from ._start import Start
+from ._token import CancelToken
 from ._workers import PoolEnd, WorkerProcess, processes
 
 if TYPE_CHECKING:
@@ -238,6 +239,7 @@ class _Submitting(concurrent.futures.Executor):
         max_memory: int | None = None,
         leftovers: str = "keep",
         name: str | None = None,
+        cancel_on: CancelToken | None = None,
         kill_on_abandon: bool = False,
     ) -> View:
         """A view of this executor whose jobs have these options; itself an Executor.
@@ -245,7 +247,8 @@ class _Submitting(concurrent.futures.Executor):
         ``timeout``: seconds allowed for a job, from its start. ``grace``: seconds between a cancel
         and the kill. ``priority``: higher first. ``retries``: further attempts if the worker died
         by itself. ``max_memory``: bytes. ``leftovers``: ``"keep"`` or ``"kill"`` processes that a
-        job leaves behind. ``name``: for messages. ``kill_on_abandon``: of ``map()``.
+        job leaves behind. ``name``: for messages. ``cancel_on``: a token that cancels them all.
+        ``kill_on_abandon``: of ``map()``.
         """
         raise NotImplementedError
 
@@ -313,6 +316,7 @@ class View(_Submitting):
         self._executor = executor
         self._given = options
         self._job_options = _checked_options(dict(options))
+        self._token: CancelToken | None = options["cancel_on"]
         self._kill_on_abandon = kill_on_abandon
 
     def _submit(
@@ -320,7 +324,10 @@ class View(_Submitting):
     ) -> Future[T]:
         executor = self._executor
         pool = executor._pool or executor._start()
-        return pool.submit(fn, args, kwargs, self._job_options)  # type: ignore[no-any-return]
+        job: Future[T] = pool.submit(fn, args, kwargs, self._job_options)
+        if self._token is not None:
+            self._token.follow(job)
+        return job
 
     def options(self, **changes: Any) -> View:
         kill_on_abandon = changes.pop("kill_on_abandon", self._kill_on_abandon)
@@ -482,6 +489,7 @@ class ProcessPoolExecutor(_Submitting):
         max_memory: int | None = None,
         leftovers: str = "keep",
         name: str | None = None,
+        cancel_on: CancelToken | None = None,
         kill_on_abandon: bool = False,
     ) -> View:
         given = {
@@ -492,6 +500,7 @@ class ProcessPoolExecutor(_Submitting):
             "max_memory": max_memory,
             "leftovers": leftovers,
             "name": name,
+            "cancel_on": cancel_on,
         }
         return View(self, given, kill_on_abandon)
 

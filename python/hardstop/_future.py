@@ -176,7 +176,7 @@ def explain(future: Future[Any], told: dict[str, Any]) -> tuple[str, BaseExcepti
         return "FINISHED", _with(WorkerDiedError(how.text), how)
     text = f"{how.text}\n{_own_frames(how.stack)}" if how.stack else how.text
     error = _with(_KINDS[how.kind](text), how)
-    if how.kind == "cancelled" and (future._cancel_requested or not how.started):
+    if how.kind == "cancelled" and (future._cancel_requested or not how.by_shutdown or not how.started):
         return "CANCELLED_AND_NOTIFIED", error
     return "FINISHED", error
 

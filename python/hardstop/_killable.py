@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ._executor import ProcessPoolExecutor, View
 from ._future import Future
+from ._token import CancelToken
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,7 +64,7 @@ def killable_wrapper(
     /,
     *args: Any,
     killable_wrapper_timeout: float | None = _EIGHT_HOURS,
-    killable_wrapper_cancel_pipe: Connection | None = None,
+    killable_wrapper_cancel_pipe: Connection | CancelToken | None = None,
     **kwargs: Any,
 ) -> T:
     """Runs ``fn(*args, **kwargs)`` so that it can be stopped; blocks until it has ended.
@@ -73,10 +74,12 @@ def killable_wrapper(
     ProcessTimeoutError raised; the host's worker goes on. Whatever arrives on
     ``killable_wrapper_cancel_pipe`` cancels the job: ``{"cancel_timeout": seconds}`` with that
     grace, anything else with none; then ProcessCancelledError is raised, unless the job finished in
-    its grace. Where the host cannot pickle a Connection (Dask, Celery) use a time limit.
+    its grace. Where the host cannot pickle a Connection (Dask, Celery) a CancelToken can.
     """
-    view = _local_pool().options(timeout=killable_wrapper_timeout)
-    return _wait(_submit(view, fn, args, kwargs), killable_wrapper_cancel_pipe)
+    pipe = killable_wrapper_cancel_pipe
+    token = pipe if isinstance(pipe, CancelToken) else None
+    view = _local_pool().options(timeout=killable_wrapper_timeout, cancel_on=token)
+    return _wait(_submit(view, fn, args, kwargs), None if isinstance(pipe, CancelToken) else pipe)
 
 
 def _submit(

@@ -10,6 +10,7 @@
 #include "codec.hpp"
 #include "errors.hpp"
 #include "results.hpp"
+#include "tokens.hpp"
 #include <hardstop/errors.hpp>
 
 namespace hardstop::python {
@@ -410,6 +411,12 @@ void attach(PyObject* future, detail::job_handle job) {
   of.job = std::move(job);
   Py_INCREF(future);
   of.job.on_done(of.completion);
+}
+
+void follow(PyObject* future, int pipe) {
+  future_object& of = core(future);
+  if (!of.job) return;
+  token_watch::instance().follow(pipe, of.job);
 }
 
 }  // namespace hardstop::python

@@ -72,4 +72,7 @@ PyObject* make_future_type();
 // A future takes its job. Keeps it alive until the completer has seen it done.
 void attach(PyObject* future, detail::job_handle job);
 
+// The future's job is cancelled with the token of that pipe. Throws system_failure.
+void follow(PyObject* future, int pipe);
+
 }  // namespace hardstop::python

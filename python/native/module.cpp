@@ -14,6 +14,7 @@
 #include "pool.hpp"
 #include "python_language.hpp"
 #include "python_runtime.hpp"
+#include "tokens.hpp"
 #include <hardstop/errors.hpp>
 #include <hardstop/version.hpp>
 
@@ -186,7 +187,19 @@ NB_MODULE(_engine, module) {
 
   module.def("serve_role", [] { serve_role(); });
   module.def("serve_jobs", [] { serve_jobs(); });
-  module.def("stop_completer", [] { completer::instance().stop(); });
+  module.def("stop_completer", [] {
+    token_watch::instance().stop();
+    completer::instance().stop();
+  });
+  module.def("token_grace", &look_into);
+  module.def("follow_token", [](int pipe, nb::handle future) {
+    try {
+      follow(future.ptr(), pipe);
+    } catch (const hardstop::error&) {
+      set_exception_in_flight();
+      throw nb::python_error();
+    }
+  });
   module.def("is_worker_image",
              [] { return guardian::role_of_this_process() != guardian::process_role::client; });
   module.def("containment", [](const std::string& cgroup) {
