@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 # How long a blocking call leaves signal handlers waiting, in seconds.
 _SIGNAL_SLICE = 0.05
+# How long the exit of an interpreter waits for processes that were killed, in seconds. The engine
+# gives up those that the kernel will not kill before that.
+_AFTER_A_KILL = 10.0
 
 _exiting = False
 # Native pools whose processes may still exist.
@@ -41,10 +44,21 @@ def _at_exit() -> None:
         pools = list(_live)
         for pool in pools:
             pool.shut_down(False, None)
-        for pool in pools:
-            _wait_closed(pool)
+        _wait_for_all(pools)
     finally:
         _engine.stop_completer()
+
+
+def _wait_for_all(pools: list[_engine.Pool]) -> None:
+    try:
+        for pool in pools:
+            _wait_closed(pool)
+    except BaseException:  # a signal handler's: somebody has lost patience
+        for pool in pools:
+            pool.shut_down(True, 0.0)
+        for pool in pools:
+            pool.wait_closed(_AFTER_A_KILL)
+        raise
 
 
 def forget_client() -> None:
@@ -142,8 +156,7 @@ class _Submitting(concurrent.futures.Executor):
             return self._results(self._start_all(fn, calls, buffersize), end)
         process = functools.partial(_process_chunk, fn)
         chunks = ((chunk,) for chunk in _chunks(calls, chunksize))
-        results = self._results(self._start_all(process, chunks, buffersize), end)
-        return itertools.chain.from_iterable(results)
+        return _flat(self._results(self._start_all(process, chunks, buffersize), end))
 
     def _start_all(
         self, fn: Callable[..., Any], calls: Iterator[tuple[Any, ...]], buffersize: int | None
@@ -158,9 +171,11 @@ class _Submitting(concurrent.futures.Executor):
             self._abandon(started)
             raise
 
-        def hand_out() -> Iterator[Future[Any]]:
+        def hand_out() -> Iterator[Any]:
             current = None
             try:
+                if self._kill_on_abandon:
+                    yield None
                 while started:
                     current = started.popleft()
                     if buffersize is not None:
@@ -172,7 +187,10 @@ class _Submitting(concurrent.futures.Executor):
                     started.appendleft(current)
                 self._abandon(started)
 
-        return hand_out()
+        futures = hand_out()
+        if self._kill_on_abandon:
+            next(futures)  # what was never begun would not be finalised: its jobs would run
+        return futures
 
     @staticmethod
     def _results(futures: Iterator[Future[T]], end: float | None) -> Iterator[T]:
@@ -385,6 +403,7 @@ class ProcessPoolExecutor(_Submitting):
         }
         self._pool: _engine.Pool | None = None
         self._native: _engine.Pool | None = None
+        self._last_stats: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._shut_down = False
         self._client: int | None = None
@@ -459,7 +478,8 @@ class ProcessPoolExecutor(_Submitting):
 
     def stats(self) -> dict[str, Any]:
         """Jobs and workers now and so far; empty before the first submit."""
-        return {} if self._native is None else self._native.stats()
+        native = self._native
+        return dict(self._last_stats) if native is None else native.stats()
 
     # --- the end
 
@@ -484,6 +504,14 @@ class ProcessPoolExecutor(_Submitting):
         native.shut_down(cancel_futures, timeout)
         if wait:
             _wait_closed(native)
+            self._forget(native)
+
+    def _forget(self, native: _engine.Pool) -> None:
+        """Its memory goes back now, not when the last reference to the executor does."""
+        with self._lock:
+            if self._native is native:
+                self._last_stats = native.stats()
+                self._native = None
 
     def terminate_workers(self) -> None:
         """Kills what runs and cancels what waits, without waiting for it."""
@@ -514,6 +542,13 @@ class ProcessPoolExecutor(_Submitting):
 def _chunks(calls: Iterator[tuple[Any, ...]], size: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
     while chunk := tuple(itertools.islice(calls, size)):
         yield chunk
+
+
+def _flat(lists: Iterator[list[T]]) -> Iterator[T]:
+    """A generator, as map() gives: it can be closed."""
+    with contextlib.closing(lists):  # type: ignore[type-var]
+        for each in lists:
+            yield from each
 
 
 def _process_chunk(fn: Callable[..., Any], chunk: tuple[tuple[Any, ...], ...]) -> list[Any]:
