@@ -38,6 +38,9 @@ T = TypeVar("T")
 
 # How long a blocking call leaves signal handlers waiting, in seconds.
 _SIGNAL_SLICE = 0.05
+# How long the exit of an interpreter waits for processes that were killed, in seconds. The engine
+# gives up those that the kernel will not kill before that.
+_AFTER_A_KILL = 10.0
 
 _exiting = False
 # Native pools whose processes may still exist.
@@ -52,10 +55,21 @@ def _at_exit() -> None:
         pools = list(_live)
         for pool in pools:
             pool.shut_down(False, None)
-        for pool in pools:
-            _wait_closed(pool)
+        _wait_for_all(pools)
     finally:
         _engine.stop_completer()
+
+
+def _wait_for_all(pools: list[_engine.Pool]) -> None:
+    try:
+        for pool in pools:
+            _wait_closed(pool)
+    except BaseException:  # a signal handler's: somebody has lost patience
+        for pool in pools:
+            pool.shut_down(True, 0.0)
+        for pool in pools:
+            pool.wait_closed(_AFTER_A_KILL)
+        raise
 
 
 def forget_client() -> None:
@@ -174,7 +188,7 @@ class _Submitting(concurrent.futures.Executor):
             return self._map(fn, calls, buffersize, end)
         process = functools.partial(_process_chunk, fn)
         chunks = ((chunk,) for chunk in _chunks(calls, chunksize))
-        return itertools.chain.from_iterable(self._map(process, chunks, buffersize, end))
+        return _flat(self._map(process, chunks, buffersize, end))
 
     def _map(
         self,
@@ -192,14 +206,13 @@ class _Submitting(concurrent.futures.Executor):
         except BaseException:
             give_up(futures)
             raise
-        if buffersize is None:
-            return _results(futures, end, give_up)
-
         def refill() -> None:
             for args in itertools.islice(calls, 1):
                 futures.append(self._submit(fn, args, {}))
 
-        return _results(futures, end, give_up, refill)
+        results = _results(futures, end, give_up, None if buffersize is None else refill)
+        next(results)  # what was never begun would not be finalised: its jobs would run
+        return results
 
     async def run(
         self,
@@ -259,8 +272,12 @@ def _results(
     give_up: Callable[[Iterable[Future[T]]], None],
     refill: Callable[[], None] | None = None,
 ) -> Iterator[T]:
-    """Results in order. Holds no executor, so that one that nobody else has can end meanwhile."""
+    """None, then results in order.
+
+    Holds no executor, so that one that nobody else has can end meanwhile.
+    """
     try:
+        yield None  # type: ignore[misc]
         while futures:
             if refill is not None:
                 refill()
@@ -434,6 +451,7 @@ class ProcessPoolExecutor(_Submitting):
         }
         self._pool: _engine.Pool | None = None
         self._native: _engine.Pool | None = None
+        self._last_stats: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._shut_down = False
         self._client: int | None = None
@@ -510,7 +528,8 @@ class ProcessPoolExecutor(_Submitting):
 
     def stats(self) -> dict[str, Any]:
         """Jobs and workers now and so far; empty before the first submit."""
-        return {} if self._native is None else self._native.stats()
+        native = self._native
+        return dict(self._last_stats) if native is None else native.stats()
 
     # --- what programs written for the standard executor look at
 
@@ -573,6 +592,14 @@ class ProcessPoolExecutor(_Submitting):
             native.shut_down(cancel_futures, timeout)
         if wait:
             _wait_closed(native)
+            self._forget(native)
+
+    def _forget(self, native: _engine.Pool) -> None:
+        """Its memory goes back now, not when the last reference to the executor does."""
+        with self._lock:
+            if self._native is native:
+                self._last_stats = native.stats()
+                self._native = None
 
     def terminate_workers(self) -> None:
         """Kills what runs and cancels what waits, without waiting for it."""
@@ -605,6 +632,13 @@ class ProcessPoolExecutor(_Submitting):
 def _chunks(calls: Iterator[tuple[Any, ...]], size: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
     while chunk := tuple(itertools.islice(calls, size)):
         yield chunk
+
+
+def _flat(lists: Iterator[list[T]]) -> Iterator[T]:
+    """A generator, as map() gives: it can be closed."""
+    with contextlib.closing(lists):  # type: ignore[type-var]
+        for each in lists:
+            yield from each
 
 
 def _process_chunk(fn: Callable[..., Any], chunk: tuple[tuple[Any, ...], ...]) -> list[Any]:

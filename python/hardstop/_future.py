@@ -21,7 +21,6 @@ from ._outcome import Outcome, outcome_of
 T = TypeVar("T")
 
 _ASK, _ASK_THEN_KILL, _KILL, _TAKE_BACK = range(4)
-_STATES = ("queued", "running", "done")
 
 
 class Future(_engine.FutureCore, concurrent.futures.Future[T]):
@@ -46,14 +45,14 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
         answer = self._cancel(_ASK_THEN_KILL, grace)
         if answer is None:
             return super().cancel()
-        return bool(answer != 2)
+        return bool(answer != 2) or self._is_cancelled_at_last()
 
     def kill(self) -> bool:
         """Like ``cancel()``, without any grace."""
         answer = self._cancel(_KILL, None)
         if answer is None:
             return super().cancel()
-        return bool(answer != 2)
+        return bool(answer != 2) or self._is_cancelled_at_last()
 
     def ask(self) -> bool:
         """Asks the job to stop (``current_job().cancel_requested``) and never kills it."""
@@ -65,14 +64,21 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
         answer = self._cancel(_TAKE_BACK, None)
         if answer is None:
             return super().cancel()
-        return bool(answer == 0)
+        return bool(answer == 0) or self.cancelled()
+
+    def _is_cancelled_at_last(self) -> bool:
+        """Of a job that had ended: whether by a cancel. Perhaps nobody has read its end yet."""
+        if self.done() or not self._cancel_requested:
+            return self.cancelled()
+        how = self.outcome
+        return how is not None and how.kind == "cancelled"
 
     def running(self) -> bool:
         """Whether the job is being executed now."""
         if self.done():
             return False
         state = self._job_state()
-        return super().running() if state is None else bool(state == 1)
+        return super().running() if state is None else bool(state != 0)
 
     def done(self) -> bool:
         """Whether the job has ended, one way or the other."""
@@ -101,9 +107,10 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
 
     def _await(self, timeout: float | None) -> None:
         ended = self._wait(timeout)
-        if ended is None:  # not a pool's
-            super().exception(timeout)
-        elif not ended:
+        if ended is None:  # not a pool's, or it is about to be published
+            with self._condition:
+                ended = self._condition.wait_for(self.done, timeout)
+        if not ended:
             raise concurrent.futures.TimeoutError()
         if self.cancelled():
             raise self._exception or ProcessCancelledError()
@@ -138,7 +145,9 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
         if self.done():
             return "done"
         state = self._job_state()
-        return "queued" if state is None else _STATES[state]
+        if state is None:
+            return "running" if super().running() else "queued"
+        return "running" if state else "queued"  # ended, but not yet published: not yet done
 
     @property
     def outcome(self) -> Outcome | None:
@@ -202,12 +211,18 @@ def _with(error: Any, how: Outcome) -> BaseException:
 def publish(
     future: Future[Any], state: str, result: object, exception: BaseException | None
 ) -> None:
-    """Ends a future that somebody waits for, as concurrent.futures does."""
+    """Ends a future that somebody waits for, as concurrent.futures does.
+
+    Called again if a signal handler raised before it was through.
+    """
     with future._condition:
+        again = future._state == state
         future._result = result
         future._exception = exception
         future._state = state
         for waiter in future._waiters:
+            if again and future in waiter.finished_futures:
+                continue
             if state == "CANCELLED_AND_NOTIFIED":
                 waiter.add_cancelled(future)
             elif exception is not None:

@@ -6,14 +6,14 @@ import multiprocessing
 import multiprocessing.context
 import os
 import pickle
-import sys
+import weakref
 from collections.abc import Callable
 from multiprocessing import spawn, util
 from pathlib import Path
 from typing import Any
 
 from ._snapshot import Snapshot
-from ._worker import Told, leave_to_forks
+from ._worker import Told, forget_told, leave_to_forks
 
 
 class _InheritedDescriptor:
@@ -64,7 +64,7 @@ class Start:
         self.method = context.get_start_method()
         self.program: list[str] = []
         self.descriptors: list[int] = []
-        self.snapshot = Snapshot()
+        self.snapshot = Snapshot(executed=self.method != "fork")
         told = Told(
             method=self.method,
             client_pid=os.getpid(),
@@ -74,7 +74,8 @@ class Start:
         if self.method == "fork":
             told.initializer, told.initargs = initializer, initargs
             told.finalizer = finalizer
-            self._runtime = leave_to_forks(told)
+            self._runtime = number = leave_to_forks(told)
+            _at_its_end(self, forget_told, number)
         else:
             self._prepare_executed(told, (initializer, initargs, finalizer))
 
@@ -99,13 +100,23 @@ class Start:
                 multiprocessing.context.set_spawning_popen(None)
         told.tracker = resource_tracker.getfd()  # type: ignore[attr-defined]
         self.descriptors = [*collected.numbers, told.tracker]
+        _at_its_end(self, _close_all, collected.numbers)
         self._runtime = _dump_with_authkey(told)
 
     def runtime(self) -> bytes:
         """Asked for when a guardian is about to be born."""
-        importable = self.method == "fork" or _main_can_be_prepared()
-        self.snapshot.take(main_is_there=importable)
+        self.snapshot.take()
         return self._runtime
+
+
+def _at_its_end(start: Start, call: Callable[..., object], *args: Any) -> None:
+    # The engine drops it with the last process of the pool; at exit the kernel does as well.
+    weakref.finalize(start, call, *args).atexit = False
+
+
+def _close_all(numbers: list[int]) -> None:
+    for number in numbers:
+        os.close(number)
 
 
 def _dump_with_authkey(told: Told) -> bytes:
@@ -115,8 +126,3 @@ def _dump_with_authkey(told: Told) -> bytes:
         return pickle.dumps(told, 5)
     finally:
         multiprocessing.context.set_spawning_popen(None)
-
-
-def _main_can_be_prepared() -> bool:
-    main = sys.modules["__main__"]
-    return getattr(main, "__spec__", None) is not None or hasattr(main, "__file__")

@@ -51,6 +51,11 @@ def leave_to_forks(told: Told) -> bytes:
     return pickle.dumps(number)
 
 
+def forget_told(runtime: bytes) -> None:
+    """No worker will be born any more that is told this."""
+    inherited.pop(pickle.loads(runtime), None)
+
+
 def _read(runtime: bytes) -> Told:
     told = pickle.loads(runtime)
     return inherited[told] if isinstance(told, int) else told  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ namespace hardstop::python {
 
 struct callbacks {
   object make_condition;      // () -> threading.Condition
-  object load_result;         // (payload, segments) -> result; a job's exception is raised
+  object load_result;         // (payload, segments) -> result, or the exception of the job
   object explain;             // (future, outcome) -> (state, exception)
   object publish;             // (future, state, result, exception): with the condition held
   object report_callback;     // (future): a done callback raised; logs it

@@ -25,6 +25,8 @@ class function_table {
   const known* find(PyObject* function) const;
   void note(PyObject* function, PyObject* blob, std::string_view name);
 
+  void clear() { known_.clear(); }
+
  private:
   std::unordered_map<PyObject*, known> known_;
 };

@@ -36,6 +36,9 @@ class completer {
   // Takes what is left, then ends the thread: it never asks for the GIL again. With the GIL.
   void stop();
 
+  // Whether this is its thread.
+  [[nodiscard]] bool is_here() const { return thread_.get_id() == std::this_thread::get_id(); }
+
   // Any thread, without the GIL. In the order of the calls, of one thread.
   void tell(told& whom) noexcept;
 

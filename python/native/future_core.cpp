@@ -34,6 +34,12 @@ struct end {
   object exception;
 };
 
+// Whether what is raised now is not the job's: a signal handler of the client's has spoken, in the
+// middle of loading a result. Handlers run in the main thread only, so never in the completer's.
+bool interrupted() {
+  return PyErr_Occurred() != nullptr && PyErr_ExceptionMatches(PyExc_Exception) == 0;
+}
+
 object raised_exception() {
   PyObject* type = nullptr;
   PyObject* value = nullptr;
@@ -46,21 +52,24 @@ object raised_exception() {
   return object::steal(value);
 }
 
+// Throws python_error if a signal handler raised meanwhile: to be tried again.
 end read_end(future_object& self) {
   const object none = object::borrow(Py_None);
   const object finished = object::borrow(states().finished);
   const outcome_kind kind = self.job.kind();
   if (kind == outcome_kind::value || kind == outcome_kind::exception) {
-    object value = load_result(self.job);
-    if (value) return {finished, std::move(value), none};
-    // A job's own exception, or what went wrong when the result was read.
-    return {finished, none, raised_exception()};
+    loaded_result read = load_result(self.job);
+    if (read.value) return {finished, std::move(read.value), none};
+    if (read.exception) return {finished, none, std::move(read.exception)};
+    if (interrupted()) throw python_error();
+    return {finished, none, raised_exception()};  // what went wrong when the result was read
   }
   const object how = describe(self.job.outcome());
   const object pair = how ? object::steal(PyObject_CallFunctionObjArgs(
                                 the_callbacks().explain.get(), reinterpret_cast<PyObject*>(&self),
                                 how.get(), nullptr))
                           : object();
+  if (!pair && interrupted()) throw python_error();
   if (!pair) return {finished, none, raised_exception()};
   return {object::borrow(PyTuple_GetItem(pair.get(), 0)), none,
           object::borrow(PyTuple_GetItem(pair.get(), 1))};
@@ -71,42 +80,88 @@ void set_slot(PyObject*& slot, const object& value) {
   Py_XDECREF(old);
 }
 
+// Takes the turn to resolve, and gives it back if that came to nothing.
+class resolving {
+ public:
+  explicit resolving(future_object& of) : of_(of) { of_.resolved = resolution::under_way; }
+
+  resolving(const resolving&) = delete;
+  resolving& operator=(const resolving&) = delete;
+
+  ~resolving() {
+    if (of_.resolved == resolution::under_way) of_.resolved = resolution::none;
+  }
+
+  void done() { of_.resolved = resolution::done; }
+
+ private:
+  future_object& of_;
+};
+
+bool is_looked_at(const future_object& self) {
+  return self.condition != nullptr || self.waiters != nullptr;
+}
+
+void publish_with_condition(future_object& self, const end& how) {
+  checked(PyObject_CallFunctionObjArgs(the_callbacks().publish.get(),
+                                       reinterpret_cast<PyObject*>(&self), how.state.get(),
+                                       how.result.get(), how.exception.get(), nullptr));
+}
+
+// Throws python_error if a signal handler raised meanwhile; then it is not resolved, and may be by
+// whoever comes next.
 void resolve(future_object& self) {
   if (self.resolved != resolution::none) return;
-  self.resolved = resolution::under_way;
+  resolving turn(self);
   const end how = read_end(self);
-  release_result(self.job);
-  if (self.condition == nullptr && self.waiters == nullptr) {
+  if (is_looked_at(self)) {
+    publish_with_condition(self, how);
+  } else {
     set_slot(self.result, how.result);
     set_slot(self.exception, how.exception);
     set_slot(self.state, how.state);
-  } else {
-    const object published = object::steal(PyObject_CallFunctionObjArgs(
-        the_callbacks().publish.get(), reinterpret_cast<PyObject*>(&self), how.state.get(),
-        how.result.get(), how.exception.get(), nullptr));
-    if (!published) PyErr_WriteUnraisable(reinterpret_cast<PyObject*>(&self));
   }
-  self.resolved = resolution::done;
+  turn.done();
+  release_result(self.job);
 }
 
-void call_back(PyObject* self, PyObject* callback) {
+// What is raised now, whatever it is, becomes the future's exception.
+void fail_to_resolve(future_object& self) {
+  const object what = raised_exception();
+  resolving turn(self);
+  const end how{object::borrow(states().finished), object::borrow(Py_None), what};
+  const object told = object::steal(PyObject_CallFunctionObjArgs(
+      the_callbacks().publish.get(), reinterpret_cast<PyObject*>(&self), how.state.get(),
+      how.result.get(), how.exception.get(), nullptr));
+  if (!told) PyErr_WriteUnraisable(reinterpret_cast<PyObject*>(&self));
+  turn.done();
+}
+
+enum class caller : std::uint8_t { completer, user };
+
+// False, with an exception set: what a callback raised that is no Exception, such as
+// KeyboardInterrupt, goes to a user who called; in the completer's thread it has nowhere to go.
+bool call_back(PyObject* self, PyObject* callback, caller whose) {
   const object returned = object::steal(PyObject_CallOneArg(callback, self));
-  if (returned) return;
-  // Logged as concurrent.futures logs it; KeyboardInterrupt and SystemExit have nowhere to go.
+  if (returned) return true;
+  if (whose == caller::user && interrupted()) return false;
+  // Logged as concurrent.futures logs it.
   const object what = raised_exception();
   const object reported = object::steal(PyObject_CallFunctionObjArgs(
       the_callbacks().report_callback.get(), self, what ? what.get() : Py_None, nullptr));
   if (!reported) PyErr_WriteUnraisable(callback);
+  return true;
 }
 
-void run_callbacks(PyObject* self) {
+bool run_callbacks(PyObject* self, caller whose) {
   const object list = object::steal(std::exchange(core(self).callbacks, nullptr));
-  if (!list) return;
+  if (!list) return true;
   // By index: a callback may add another.
   for (Py_ssize_t at = 0; at < PyList_GET_SIZE(list.get()); ++at) {
     const object each = object::borrow(PyList_GET_ITEM(list.get(), at));
-    call_back(self, each.get());
+    if (!call_back(self, each.get(), whose)) return false;
   }
+  return true;
 }
 
 // --- methods
@@ -126,8 +181,9 @@ bool wait_slice(const detail::job_handle& job, std::optional<clock::time_point> 
   return job.wait_until(until);
 }
 
-// True: resolved. False: the time is over.
-bool wait(PyObject* self, PyObject* timeout) {
+// True: resolved. False: the time is over. Nothing: the job has ended, and the condition of the
+// future tells when it is resolved.
+std::optional<bool> wait(PyObject* self, PyObject* timeout) {
   future_object& of = core(self);
   const auto deadline = deadline_of(timeout);
   // Its own handle: another thread may drop the future meanwhile.
@@ -142,6 +198,9 @@ bool wait(PyObject* self, PyObject* timeout) {
         const gil_released others_run;
         std::this_thread::yield();
       }
+      // Whoever waits with a condition is told by the completer, whom no signal handler can stop
+      // half-way.
+      if (is_looked_at(of) && !completer::instance().is_here()) return {};
       resolve(of);
     }
     if (PyErr_CheckSignals() != 0) throw python_error();
@@ -156,7 +215,9 @@ PyObject* guarded(PyObject* self, PyObject* argument) {
 
 PyObject* wait_method(PyObject* self, PyObject* timeout) {
   if (!core(self).job) Py_RETURN_NONE;  // somebody else's future: not made by a pool
-  return PyBool_FromLong(wait(self, timeout) ? 1 : 0);
+  const std::optional<bool> resolved = wait(self, timeout);
+  if (!resolved) Py_RETURN_NONE;
+  return PyBool_FromLong(*resolved ? 1 : 0);
 }
 
 PyObject* cancel_method(PyObject* self, PyObject* args) {
@@ -169,15 +230,20 @@ PyObject* cancel_method(PyObject* self, PyObject* args) {
   if (grace != Py_None) {
     const double seconds = PyFloat_AsDouble(grace);
     if (seconds == -1.0 && PyErr_Occurred() != nullptr) return nullptr;
+    if (!(seconds >= 0)) {
+      PyErr_Format(PyExc_ValueError, "grace=%R: give 0 or more seconds", grace);
+      return nullptr;
+    }
     time = std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(seconds, 1e9) * 1e9));
   }
-  of.cancel_requested = true;
-  const cancel_result answer = of.job.cancel(static_cast<cancel_mode>(mode), time);
+  const auto how = static_cast<cancel_mode>(mode);
+  const cancel_result answer = of.job.cancel(how, time);
   if (answer == cancel_result::cancelled) {
+    of.cancel_requested = true;
     resolve(of);
-    run_callbacks(self);
-  } else if (answer == cancel_result::too_late) {
-    of.cancel_requested = false;
+    if (!run_callbacks(self, caller::user)) return nullptr;
+  } else if (answer == cancel_result::requested && how != cancel_mode::ask) {
+    of.cancel_requested = true;
   }
   return PyLong_FromLong(static_cast<long>(answer));
 }
@@ -186,7 +252,7 @@ PyObject* add_done_callback(PyObject* self, PyObject* callback) {
   future_object& of = core(self);
   if (!of.job) Py_RETURN_NOTIMPLEMENTED;
   if (of.resolved == resolution::done) {
-    call_back(self, callback);
+    if (!call_back(self, callback, caller::user)) return nullptr;
     Py_RETURN_NONE;
   }
   if (of.callbacks == nullptr && (of.callbacks = PyList_New(0)) == nullptr) return nullptr;
@@ -383,8 +449,13 @@ PyType_Spec spec{
 bool future_completion::complete() {
   if (of_.resolved == resolution::under_way) return false;
   auto* self = reinterpret_cast<PyObject*>(&of_);
-  resolve(of_);
-  run_callbacks(self);
+  try {
+    resolve(of_);
+  } catch (const python_error&) {
+    // Not a signal handler's here: something raised SystemExit or the like while it was read.
+    fail_to_resolve(of_);
+  }
+  run_callbacks(self, caller::completer);
   Py_DECREF(self);  // attach()'s; may destroy *this
   return true;
 }
@@ -397,13 +468,21 @@ bool future_news::complete() {
   auto* self = reinterpret_cast<PyObject*>(&of_);
   for (Py_ssize_t at = 0; at < PyList_GET_SIZE(list.get()); ++at) {
     const object each = object::borrow(PyList_GET_ITEM(list.get(), at));
-    call_back(self, each.get());
+    call_back(self, each.get(), caller::completer);
   }
   return true;
 }
 
 PyObject* make_future_type() {
   return PyType_FromSpec(&spec);
+}
+
+void fail_with_what_is_raised(PyObject* future) {
+  if (interrupted()) throw python_error();
+  future_object& of = core(future);
+  set_slot(of.exception, raised_exception());
+  set_slot(of.state, object::borrow(states().finished));
+  of.resolved = resolution::done;
 }
 
 void attach(PyObject* future, detail::job_handle job) {

@@ -69,6 +69,10 @@ struct future_object {
 // Makes the type; null with an exception set if that fails.
 PyObject* make_future_type();
 
+// A future whose job could not even be sent ends with the Python exception that is set; without
+// a job, it is from then on as those of concurrent.futures. What is no Exception is thrown instead.
+void fail_with_what_is_raised(PyObject* future);
+
 // A future takes its job. Keeps it alive until the completer has seen it done.
 void attach(PyObject* future, detail::job_handle job);
 

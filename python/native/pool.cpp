@@ -192,9 +192,10 @@ option_types& the_option_types() {
   return *types;
 }
 
-pool_object::pool_object(const pool_options& options,
-                         std::shared_ptr<engine::worker_language> language, object key)
-    : pool_(options, std::move(language)),
+pool_object::pool_object(const pool_options& options, std::shared_ptr<python_language> language,
+                         object key)
+    : pool_(options, language),
+      language_(std::move(language)),
       key_(std::move(key)),
       may_block_(options.max_pending != 0),
       start_timeout_(options.start_timeout) {}
@@ -219,6 +220,14 @@ detail::job_handle pool_object::submit_encoded(detail::encoder& payload, const j
   return job;
 }
 
+void pool_object::forget_functions_of_the_past() {
+  const unsigned births = language_->births();
+  if (births == births_seen_) return;
+  // Workers of another guardian may have other functions under these names.
+  if (births_seen_ != 0) functions_.clear();
+  births_seen_ = births;
+}
+
 PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwargs,
                               PyObject* given) {
   return translated([&]() -> PyObject* {
@@ -227,6 +236,7 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
     take_keyword_options(kwargs, options);
     const option_types& python = the_option_types();
 
+    forget_functions_of_the_past();
     const function_table::known* known = functions_.find(function);
     if (known == nullptr) {
       const object blob = checked(
@@ -251,10 +261,14 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
     }
 
     const object none = checked(PyDict_New());
-    const pickled_call call(checked(PyObject_CallFunctionObjArgs(
-                                        python.dump_call.get(), key_.get(), function, rest.get(),
-                                        has_items(kwargs) ? kwargs : none.get(), nullptr))
-                                .get());
+    const object pickled = object::steal(
+        PyObject_CallFunctionObjArgs(python.dump_call.get(), key_.get(), function, rest.get(),
+                                     has_items(kwargs) ? kwargs : none.get(), nullptr));
+    if (!pickled) {
+      fail_with_what_is_raised(future.get());
+      return future.release();
+    }
+    const pickled_call call(pickled.get());
     std::string_view name;
     if (known != nullptr) {
       name = known->name;

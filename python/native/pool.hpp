@@ -8,6 +8,7 @@
 
 #include "calls.hpp"
 #include "python.hpp"
+#include "python_language.hpp"
 #include <hardstop/detail/engine.hpp>
 
 namespace hardstop::python {
@@ -28,8 +29,7 @@ option_types& the_option_types();
 //   timeout, grace (seconds), priority, retries, max_memory (bytes), kill_leftovers, name
 class pool_object {
  public:
-  pool_object(const pool_options& options, std::shared_ptr<engine::worker_language> language,
-              object key);
+  pool_object(const pool_options& options, std::shared_ptr<python_language> language, object key);
   pool_object(const pool_object&) = delete;
   pool_object& operator=(const pool_object&) = delete;
   ~pool_object() = default;
@@ -63,9 +63,13 @@ class pool_object {
   detail::job_handle submit_encoded(detail::encoder& payload, const job_options& options,
                                     std::string_view name);
 
+  void forget_functions_of_the_past();
+
   detail::pool_handle pool_;
+  std::shared_ptr<python_language> language_;
   object key_;  // what Python's side knows the pool by
   function_table functions_;
+  unsigned births_seen_ = 0;
   bool may_block_;  // the queue has a bound, and submit() may wait for room
   bool started_ = false;
   detail::job_handle first_;  // until something is known to have begun

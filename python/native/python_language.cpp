@@ -110,6 +110,7 @@ guardian::guardian_hooks& python_language::hooks() {
 
 std::vector<std::byte> python_language::spec() {
   const gil_taken gil;
+  births_.fetch_add(1, std::memory_order_release);
   const object bytes = checked(PyObject_CallNoArgs(make_runtime_.get()));
   if (!PyBytes_Check(bytes.get())) throw error("what a worker is told is not bytes");
   const auto view = std::as_bytes(std::span(

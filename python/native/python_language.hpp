@@ -1,6 +1,7 @@
 // Workers that speak Python: how they are forked or executed, and what they run.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,11 +31,15 @@ class python_language final : public engine::worker_language {
 
   [[nodiscard]] int question_signal() const override;
 
+  // How many guardians of the pool were born or are about to be. Any thread.
+  [[nodiscard]] unsigned births() const { return births_.load(std::memory_order_acquire); }
+
   [[nodiscard]] bool keeps_exceptions() const override { return true; }
 
  private:
   const std::vector<std::string> program_;
   object make_runtime_;
+  std::atomic<unsigned> births_{0};
   PyGILState_STATE gil_ = PyGILState_UNLOCKED;  // from before_fork() to after_fork()
 };
 

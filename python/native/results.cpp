@@ -147,7 +147,7 @@ void add(dictionary& into, const outcome::not_started& how) {
 
 }  // namespace
 
-object load_result(const detail::job_handle& job) {
+loaded_result load_result(const detail::job_handle& job) {
   std::span<const std::byte> payload = job.payload();
   object copy;
   if (payload.size() > longest_private_payload) {
@@ -157,13 +157,22 @@ object load_result(const detail::job_handle& job) {
   }
   if (job.kind() == outcome_kind::value && !payload.empty() &&
       payload[0] == static_cast<std::byte>(format::plain)) {
-    return object::steal(read_plain(payload.subspan(1), {&segment_of, &job}));
+    return {.value = object::steal(read_plain(payload.subspan(1), {&segment_of, &job})),
+            .exception = {}};
   }
   if (!copy) copy = bytes_of(payload);
   const object segments = list_of_segments(job);
   if (!copy || !segments) return {};
-  return object::steal(PyObject_CallFunctionObjArgs(the_callbacks().load_result.get(), copy.get(),
-                                                    segments.get(), nullptr));
+  object loaded = object::steal(PyObject_CallFunctionObjArgs(the_callbacks().load_result.get(),
+                                                             copy.get(), segments.get(), nullptr));
+  if (!loaded || job.kind() == outcome_kind::value) {
+    return {.value = std::move(loaded), .exception = {}};
+  }
+  if (PyExceptionInstance_Check(loaded.get()) != 0) {
+    return {.value = {}, .exception = std::move(loaded)};
+  }
+  PyErr_SetString(PyExc_ValueError, "the job's process told of an exception that is none");
+  return {};
 }
 
 void release_result(const detail::job_handle& job) {

@@ -6,9 +6,14 @@
 
 namespace hardstop::python {
 
-// The result of a job that ended with a value or an exception; the latter is raised. Empty with an
-// exception set, also if it cannot be read.
-object load_result(const detail::job_handle& job);
+// One of the two; or neither, with a Python exception set, if what came back cannot be read.
+struct loaded_result {
+  object value;
+  object exception;  // the job's own
+};
+
+// The result of a job that ended with a value or an exception. Runs Python code.
+loaded_result load_result(const detail::job_handle& job);
 
 // Gives the memory of a result back, unless parts of it are in use where they are: those hold it.
 void release_result(const detail::job_handle& job);

@@ -85,7 +85,8 @@ void token_watch::start() {
 }
 
 void token_watch::follow(int pipe, const detail::job_handle& job) {
-  struct stat identity{};
+  struct stat identity {};
+
   if (::fstat(pipe, &identity) != 0) fail("looking at a cancel token");
   const std::lock_guard hold(lock_);
   if (stopping_) return;

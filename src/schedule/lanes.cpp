@@ -185,6 +185,15 @@ void scheduler::lane_drained(worker& who, std::size_t finished_in_batch, instant
 // Gives an active worker what it can take: from the queue, else from the fullest lane.
 void scheduler::feed(worker& who, instant now) {
   pool& p = *who.pool;
+  const auto something_to_steal = [&] {
+    return (p.taking.occupied_deep() | p.resting.occupied_deep()) != 0;
+  };
+  // As long as nothing is known of how long jobs take they may be long: then the oldest begin first,
+  // and that may be one that waits behind another in a lane which was up earlier.
+  if (p.lanes.job_time() == duration::zero() && !p.jobs.empty() && something_to_steal()) {
+    shelve(who, now);
+    if (who.takes && who.lane.empty()) return steal_for(who, now);
+  }
   if (!p.jobs.empty()) relieve_stalled(p, who, now);
   if (!p.jobs.empty() && !who.lane_full && !spent(who)) {
     // The last jobs of many are shared out, so that all workers end at the same time.
@@ -195,8 +204,7 @@ void scheduler::feed(worker& who, instant now) {
     }
   }
   shelve(who, now);
-  const bool something_to_steal = (p.taking.occupied_deep() | p.resting.occupied_deep()) != 0;
-  if (something_to_steal && who.takes && who.lane.empty()) steal_for(who, now);
+  if (something_to_steal() && who.takes && who.lane.empty()) steal_for(who, now);
 }
 
 // Gives what waits to whoever has room, in order.

@@ -213,5 +213,16 @@ TEST(Dispatch, PoolsDoNotShareWorkers) {
   EXPECT_NE(there.worker->pool, here.worker->pool);
 }
 
+// Workers come up one after the other, and the first one is given two jobs.
+TEST(Dispatch, TheOldestBeginFirstWhileNothingIsKnownOfTheirLength) {
+  stage scene({.workers = 2});
+  std::vector<stage_job*> jobs;
+  for (int number = 0; number < 4; ++number)
+    jobs.push_back(&scene.submit());
+  scene.all_up();
+  EXPECT_TRUE(scene.of(*jobs[0]).lane.front() == jobs[0]);
+  EXPECT_TRUE(scene.of(*jobs[1]).lane.front() == jobs[1]);
+}
+
 }  // namespace
 }  // namespace hardstop::schedule
