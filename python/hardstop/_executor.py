@@ -210,8 +210,11 @@ class _Submitting(concurrent.futures.Executor):
             for args in itertools.islice(calls, 1):
                 futures.append(self._submit(fn, args, {}))
 
-        results = _results(futures, end, give_up, None if buffersize is None else refill)
-        next(results)  # what was never begun would not be finalised: its jobs would run
+        results = _results(
+            futures, end, give_up, None if buffersize is None else refill, self._kill_on_abandon
+        )
+        if self._kill_on_abandon:
+            next(results)  # a generator that was never begun is not finalised: its jobs would run
         return results
 
     async def run(
@@ -271,13 +274,15 @@ def _results(
     end: float | None,
     give_up: Callable[[Iterable[Future[T]]], None],
     refill: Callable[[], None] | None = None,
+    begin: bool = False,
 ) -> Iterator[T]:
-    """None, then results in order.
+    """Results in order, behind a None if it is to begin at once.
 
     Holds no executor, so that one that nobody else has can end meanwhile.
     """
     try:
-        yield None  # type: ignore[misc]
+        if begin:
+            yield None  # type: ignore[misc]
         while futures:
             if refill is not None:
                 refill()
