@@ -7,12 +7,12 @@ JOBS := $(shell nproc)
 FUZZ_SECONDS ?= 60
 RELEASE := cmake --build --preset release -j $(JOBS)
 
-.PHONY: help setup demo test bench fuzz lint format asan ubsan tsan clean
+.PHONY: help setup demo test conformance bench fuzz lint format asan ubsan tsan clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install what is missing, build the library; quick when nothing changed
+setup: ## install what is missing, build library and .venv; quick when nothing changed
 	@scripts/setup
 
 demo: setup ## stop work that cannot be stopped from inside, in a few seconds
@@ -21,12 +21,16 @@ demo: setup ## stop work that cannot be stopped from inside, in a few seconds
 
 # A sample of what takes longest, so that all of it ends within a quarter of an hour or so on two
 # processors: lint, asan and tsan have the whole.
-test: setup ## build, lint, every test; samples of asan and tsan
+test: setup ## build, lint, every test, C++ and Python; samples of asan and tsan
 	@$(RELEASE)
 	@scripts/lint --quick
 	@scripts/check-clean ctest --preset release --no-tests=error -j $(JOBS)
+	@scripts/check-clean scripts/test-python
 	@scripts/sanitize asan
 	@scripts/sanitize tsan
+
+conformance: setup ## all of CPython's tests of concurrent.futures, on each interpreter present
+	@scripts/check-clean scripts/test-python suite
 
 bench: setup ## measure; writes the tables of README and docs to build/bench/
 	@$(RELEASE) --target hardstop_bench
@@ -38,7 +42,7 @@ fuzz: setup ## fuzz every decoder, FUZZ_SECONDS=60 each
 lint: setup ## format, layers, clang-tidy
 	@scripts/lint
 
-format: ## format the C++ sources in place
+format: ## format the sources in place
 	@scripts/lint --fix
 
 # ThreadSanitizer cannot follow a worker that is forked from a client with threads and starts threads
@@ -52,4 +56,4 @@ ubsan: ## all tests under UndefinedBehaviorSanitizer
 tsan: ## the tests of what threads share under ThreadSanitizer
 
 clean: ## remove what was built
-	@rm -rf build
+	@rm -rf build .venv

@@ -14,7 +14,7 @@ def main() -> int:
         epilog="The command `hardstop` runs and stops commands; see `hardstop --help`.",
     )
     parser.add_argument("--version", action="version", version=f"hardstop {hardstop.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command")
     commands.add_parser("demo", help="stop work that cannot be stopped from inside")
     doctor = commands.add_parser("doctor", help="what containment this machine gives")
     doctor.add_argument("--cgroup", help="a delegated cgroup v2 directory to look at")
@@ -23,7 +23,10 @@ def main() -> int:
         from hardstop import _demo
 
         return _demo.main()
-    print(hardstop.doctor(chosen.cgroup))
+    if chosen.command == "doctor":
+        print(hardstop.doctor(chosen.cgroup))
+    else:
+        parser.print_help()
     return 0
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future as AnyFuture
 from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 from . import (
     ProcessCancelTimeout,
@@ -72,7 +73,7 @@ def _tell(number: int, title: str, *lines: str) -> None:
     print(flush=True)
 
 
-def _wait_for(future: AnyFuture[object]) -> None:
+def _wait_for(future: AnyFuture[Any]) -> None:
     while not future.running():
         time.sleep(0.002)
 

@@ -137,7 +137,7 @@ class _Submitting(concurrent.futures.Executor):
     ) -> Future[T]:
         raise NotImplementedError
 
-    # Options at the end of the arguments are typed; for them elsewhere, or by keyword, use options().
+    # Options at the end of the arguments are typed; elsewhere, or by keyword, options() is.
     @overload
     def submit(
         self, fn: Callable[[Unpack[Ts]], T], /, *args: Unpack[tuple[Unpack[Ts], JobOption]]
@@ -154,7 +154,10 @@ class _Submitting(concurrent.futures.Executor):
     @overload
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+    # It accepts everything; mypy does not see that `...` is any tail of arguments.
+    def submit(  # type: ignore[misc]
+        self, fn: Callable[..., T], /, *args: Any, **kwargs: Any
+    ) -> Future[T]:
         """Runs ``fn(*args, **kwargs)`` in a worker; returns its :class:`Future`.
 
         ``ProcessTimeout`` and ``ProcessCancelTimeout`` among the arguments, or as ``timeout_=``
@@ -162,7 +165,7 @@ class _Submitting(concurrent.futures.Executor):
         """
         return self._submit(fn, args, kwargs)
 
-    def map(  # type: ignore[override]
+    def map(
         self,
         fn: Callable[..., T],
         *iterables: Iterable[Any],
@@ -183,7 +186,7 @@ class _Submitting(concurrent.futures.Executor):
             if buffersize < 1:
                 raise ValueError("buffersize must be None or > 0")
         end = None if timeout is None else time.monotonic() + timeout
-        calls: Iterator[tuple[Any, ...]] = zip(*iterables)
+        calls: Iterator[tuple[Any, ...]] = zip(*iterables, strict=False)
         if chunksize == 1:
             return self._map(fn, calls, buffersize, end)
         process = functools.partial(_process_chunk, fn)
@@ -236,7 +239,7 @@ class _Submitting(concurrent.futures.Executor):
 
     async def amap(self, fn: Callable[..., T], *iterables: Iterable[Any]) -> Any:
         """Results in order, ``async for``. Leaving the loop early kills what still runs."""
-        futures = deque(self._submit(fn, args, {}) for args in zip(*iterables))
+        futures = deque(self._submit(fn, args, {}) for args in zip(*iterables, strict=False))
         try:
             while futures:
                 yield await await_end(futures[0])
@@ -381,10 +384,11 @@ class ProcessPoolExecutor(_Submitting):
     seconds leave. ``spares``: warm workers that take a killed one's place at once; 1, or 0 if there
     is an initializer, which then runs only in workers that run jobs (``"initialized"`` for 1 that
     has run it). ``finalizer``: called in a worker that leaves in good order. ``max_memory``: bytes
-    a job may use. ``max_worker_memory``: bytes above which a worker is replaced between jobs. ``max_pending``: jobs that may wait; ``submit`` then blocks, or raises
-    :class:`QueueFullError` with ``when_full="reject"``. ``cgroup``: a delegated cgroup v2
-    directory. ``huge_pages``: for workers with gigabytes. ``environment``: variables for workers,
-    None to unset one. ``start_timeout``: seconds in which a worker must be ready.
+    a job may use. ``max_worker_memory``: bytes above which a worker is replaced between jobs.
+    ``max_pending``: jobs that may wait; ``submit`` then blocks, or raises :class:`QueueFullError`
+    with ``when_full="reject"``. ``cgroup``: a delegated cgroup v2 directory. ``huge_pages``: for
+    workers with gigabytes. ``environment``: variables for workers, None to unset one.
+    ``start_timeout``: seconds in which a worker must be ready.
 
     Constructing one starts nothing; processes are born at the first submit. Any thread may use it.
     """
@@ -570,7 +574,7 @@ class ProcessPoolExecutor(_Submitting):
 
     # --- the end
 
-    def shutdown(  # type: ignore[override]
+    def shutdown(
         self,
         wait: bool = True,
         *,

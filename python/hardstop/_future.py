@@ -32,7 +32,7 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
     """
 
     # A condition and lists are made when somebody asks for them, in C++.
-    __init__ = object.__init__  # type: ignore[assignment]
+    __init__ = object.__init__
 
     def cancel(self, grace: float | None = None) -> bool:
         """Stops the job. Never blocks; True if it had not ended.
@@ -95,9 +95,10 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
         try:
             if self._exception is not None:
                 raise self._exception
-            return self._result  # type: ignore[return-value]
+            return self._result  # type: ignore[no-any-return]
         finally:
-            self = None  # type: ignore[assignment]  # breaks a cycle with the traceback
+            # Breaks a cycle with the traceback.
+            self = None  # type: ignore[assignment]  # noqa: PLW0642
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """The job's exception, or None. See ``result()``."""
@@ -185,7 +186,9 @@ def explain(future: Future[Any], told: dict[str, Any]) -> tuple[str, BaseExcepti
         return "FINISHED", _with(WorkerDiedError(how.text), how)
     text = f"{how.text}\n{_own_frames(how.stack)}" if how.stack else how.text
     error = _with(_KINDS[how.kind](text), how)
-    if how.kind == "cancelled" and (future._cancel_requested or not how.by_shutdown or not how.started):
+    if how.kind == "cancelled" and (
+        future._cancel_requested or not how.by_shutdown or not how.started
+    ):
         return "CANCELLED_AND_NOTIFIED", error
     return "FINISHED", error
 

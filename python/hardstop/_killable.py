@@ -156,7 +156,8 @@ def killable(
         @functools.wraps(fn)
         def stoppable(*args: P.args, **kwargs: P.kwargs) -> T:
             view = _local_pool().options(timeout=timeout, grace=grace, max_memory=max_memory)
-            return _wait(view._submit(_Plain(stoppable, fn), args, kwargs), None)
+            job: Future[T] = view._submit(_Plain(stoppable, fn), args, kwargs)
+            return _wait(job, None)
 
         return stoppable
 

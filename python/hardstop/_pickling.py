@@ -16,7 +16,7 @@ import types
 from collections.abc import Callable
 from concurrent.futures.process import _ExceptionWithTraceback
 from multiprocessing.reduction import ForkingPickler
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._errors import RemoteError, UnreadableError
 
@@ -88,7 +88,10 @@ def _by_value_pickler(file: io.BytesIO, buffers: _Buffers, snapshot: Snapshot | 
     import cloudpickle
 
     class ByValue(cloudpickle.Pickler):  # type: ignore[misc]
-        dispatch_table = {**_reducers.table(), **cloudpickle.Pickler._dispatch_table}
+        dispatch_table: ClassVar[dict[Any, Any]] = {
+            **_reducers.table(),
+            **cloudpickle.Pickler._dispatch_table,
+        }
 
         def reducer_override(self, value: Any) -> Any:
             # What the workers have under this very name needs no copy, and must not have one:
@@ -253,7 +256,7 @@ class _WithoutInit:
 def _rebuild_with_cause(error: BaseException, text: str) -> BaseException:
     from concurrent.futures.process import _RemoteTraceback
 
-    error.__cause__ = _RemoteTraceback(text)
+    error.__cause__ = _RemoteTraceback(text)  # type: ignore[arg-type]  # a text, in truth
     return error
 
 
@@ -293,7 +296,7 @@ def dump_exception(error: BaseException) -> Payload:
     whole = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     remote = f'\n"""\n{whole}"""'
     payload = (
-        _survives(_ExceptionWithTraceback(error, error.__traceback__))
+        _survives(_ExceptionWithTraceback(error, error.__traceback__))  # type: ignore[arg-type]
         or _survives(_WithCause(_WithoutInit(error), remote))
         or _dump(_WithCause(RemoteError(f"{type_name}: {text}"), remote))
     )

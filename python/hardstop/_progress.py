@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import as_completed
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ._future import Future
 
@@ -40,6 +40,7 @@ def progress(futures: Iterable[Future[T]], **options: Any) -> Iterator[Future[T]
 
         for job in jobs:
             job.add_progress_callback(follow)
-        for job in as_completed(jobs):
-            show(job, 1.0)  # type: ignore[arg-type]
-            yield job  # type: ignore[misc]
+        for ended in as_completed(jobs):
+            job = cast("Future[T]", ended)
+            show(job, 1.0)
+            yield job

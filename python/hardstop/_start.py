@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.context
 import os
 import pickle
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import spawn, util
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,25 @@ class _Descriptors:
 
     def DupFd(self, number: int) -> _InheritedDescriptor:  # noqa: N802 - multiprocessing's name
         return _InheritedDescriptor(self.duplicate_for_child(number))
+
+
+@contextlib.contextmanager
+def _spawning(child: _Descriptors) -> Iterator[None]:
+    """What is pickled meanwhile is for a child: locks, pipes and keys let themselves be pickled."""
+    multiprocessing.context.set_spawning_popen(child)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        multiprocessing.context.set_spawning_popen(None)
+
+
+def _tracker_descriptor() -> int:
+    """Of the one resource tracker that client and workers share; starts it."""
+    from multiprocessing import resource_tracker
+
+    number = resource_tracker.getfd()
+    assert number is not None
+    return number
 
 
 def _program() -> list[str]:
@@ -84,7 +104,7 @@ class Start:
         told: Told,
         user_code: tuple[Any, ...],
     ) -> None:
-        from multiprocessing import forkserver, resource_tracker
+        from multiprocessing import forkserver
         from multiprocessing.reduction import ForkingPickler
 
         self.program = _program()
@@ -93,13 +113,10 @@ class Start:
         told.preload = list(preload)
         collected = _Descriptors()
         if any(user_code):
-            multiprocessing.context.set_spawning_popen(collected)
-            try:
+            with _spawning(collected):
                 told.pickled_initializer = bytes(ForkingPickler.dumps(user_code))
-            finally:
-                multiprocessing.context.set_spawning_popen(None)
-        told.tracker = resource_tracker.getfd()  # type: ignore[attr-defined]
-        self.descriptors = [*collected.numbers, told.tracker]
+        told.tracker = tracker = _tracker_descriptor()
+        self.descriptors = [*collected.numbers, tracker]
         _at_its_end(self, _close_all, collected.numbers)
         self._runtime = _dump_with_authkey(told)
 
@@ -121,8 +138,5 @@ def _close_all(numbers: list[int]) -> None:
 
 def _dump_with_authkey(told: Told) -> bytes:
     # An authentication key is pickled only for a child.
-    multiprocessing.context.set_spawning_popen(_Descriptors())
-    try:
+    with _spawning(_Descriptors()):
         return pickle.dumps(told, 5)
-    finally:
-        multiprocessing.context.set_spawning_popen(None)

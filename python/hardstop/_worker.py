@@ -58,7 +58,7 @@ def forget_told(runtime: bytes) -> None:
 
 def _read(runtime: bytes) -> Told:
     told = pickle.loads(runtime)
-    return inherited[told] if isinstance(told, int) else told  # type: ignore[no-any-return]
+    return inherited[told] if isinstance(told, int) else told
 
 
 def before_fork() -> None:
@@ -86,7 +86,7 @@ def guardian_main(runtime: bytes) -> None:
             process = multiprocessing.process.current_process()
             process._inheriting = True  # type: ignore[attr-defined]
             try:
-                spawn.import_main_path(main_path)  # type: ignore[attr-defined]
+                spawn.import_main_path(main_path)
             finally:
                 del process._inheriting  # type: ignore[attr-defined]
         else:
@@ -131,15 +131,15 @@ def worker_main(number: int, guardian: int, runtime: bytes) -> int:
             spawn.prepare(told.preparation)
         finally:
             del process._inheriting  # type: ignore[attr-defined]
-    worker = context.Process(target=_serve)
-    worker._identity = (number,)  # type: ignore[attr-defined]
+    worker: Any = context.Process(target=_serve)  # type: ignore[attr-defined]
+    worker._identity = (number,)
     worker.name = f"{type(worker).__name__}-{number}"
-    worker._parent_pid = told.client_pid  # type: ignore[attr-defined]
-    worker._parent_name = told.client_name  # type: ignore[attr-defined]
-    worker._config["daemon"] = False  # type: ignore[attr-defined]
+    worker._parent_pid = told.client_pid
+    worker._parent_name = told.client_name
+    worker._config["daemon"] = False
     # Readable when the client has ended, as the pipe is that multiprocessing has for this.
     sentinel = os.pidfd_open(told.client_pid) if hasattr(os, "pidfd_open") else None
-    return worker._bootstrap(parent_sentinel=sentinel)  # type: ignore[attr-defined,no-any-return]
+    return worker._bootstrap(parent_sentinel=sentinel)  # type: ignore[no-any-return]
 
 
 def _serve() -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support import METHODS, command_line, descendants, our_descriptors, our_mappings, until
 
 import hardstop
+from support import METHODS, command_line, descendants, our_descriptors, our_mappings, until
 
 # Seconds after which a test that hangs shows where, and ends the run.
 HANGS_AFTER = 240.0

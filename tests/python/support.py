@@ -76,7 +76,12 @@ def processes() -> list[int]:
 
 def command_line(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        return (
+            Path(f"/proc/{pid}/cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode("utf-8", "replace")
+        )
     except (FileNotFoundError, ProcessLookupError):
         return ""
 
@@ -89,7 +94,9 @@ def descendants(root: int) -> set[int]:
         if told and told["State"][0] not in "ZX":
             parents[pid] = int(told["PPid"])
     found: set[int] = set()
-    while more := {pid for pid, above in parents.items() if above == root or above in found} - found:
+    while (
+        more := {pid for pid, above in parents.items() if above == root or above in found} - found
+    ):
         found |= more
     return found
 

@@ -7,6 +7,9 @@ import threading
 import time
 
 import pytest
+
+import hardstop
+from hardstop import ProcessCancelledError, ProcessCancelTimeout
 from jobs import (
     die,
     double,
@@ -19,9 +22,6 @@ from jobs import (
     wait_for_file,
 )
 from support import PATIENCE, alive, gone, running, said, until
-
-import hardstop
-from hardstop import ProcessCancelledError, ProcessCancelTimeout
 
 
 def test_queued_is_cancelled_at_once_with_callbacks_in_the_caller(make_pool, tmp_path):

@@ -15,8 +15,9 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-import hardstop
 import pytest
+
+import hardstop
 from hardstop import ProcessCancelledError, ProcessTimeoutError, WorkerDiedError, _killable
 
 LIMIT = 30.0  # seconds that only a hang takes

@@ -38,7 +38,11 @@ def wait_for(path: Path) -> None:
 
 
 def open_files() -> set[str]:
-    return {os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if _is_open(name)}
+    return {
+        os.readlink(f"/proc/self/fd/{name}")
+        for name in os.listdir("/proc/self/fd")
+        if _is_open(name)
+    }
 
 
 def _is_open(name: str) -> bool:

@@ -7,8 +7,6 @@ import time
 from functools import partial
 
 import pytest
-from jobs import say_and_sleep
-from support import gone, run_script, running, said
 
 from hardstop import (
     ProcessCancelledError,
@@ -17,6 +15,8 @@ from hardstop import (
     ProcessTimeout,
     ProcessTimeoutError,
 )
+from jobs import say_and_sleep
+from support import gone, run_script, running, said
 
 
 def test_asyncio_as_written(tmp_path):

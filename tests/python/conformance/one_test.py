@@ -1,7 +1,7 @@
 """Within the test environment: lists CPython's tests of process pools, or runs one of them.
 
-    one_test.py list <file>          writes [[test id, start method], ...] as JSON
-    one_test.py run <test id> <file> writes {"status": ..., "detail": ...} as JSON
+one_test.py list <file>          writes [[test id, start method], ...] as JSON
+one_test.py run <test id> <file> writes {"status": ..., "detail": ...} as JSON
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ try:
 except ModuleNotFoundError:
     suite = False
 import cloudpickle, hardstop
-folders = [str(pathlib.Path(each.__file__).resolve().parent.parent) for each in (hardstop, cloudpickle)]
+folder = lambda module: str(pathlib.Path(module.__file__).resolve().parent.parent)
+folders = [folder(hardstop), folder(cloudpickle)]
 print(json.dumps({"version": platform.python_version(), "suite": suite, "folders": folders}))
 """
 
@@ -93,9 +94,7 @@ def probe(executable: str) -> Interpreter:
 
 def make_environment(interpreter: Interpreter, where: Path) -> Path:
     """A virtual environment in which every interpreter has hardstop's pool; its python."""
-    subprocess.run(
-        [interpreter.executable, "-m", "venv", "--without-pip", str(where)], check=True
-    )
+    subprocess.run([interpreter.executable, "-m", "venv", "--without-pip", str(where)], check=True)
     python = where / "bin" / "python"
     major, minor, _ = interpreter.version.split(".", 2)
     packages = where / "lib" / f"python{major}.{minor}" / "site-packages"
@@ -113,7 +112,9 @@ def check_environment(python: Path) -> None:
         [python, "-I", "-c", code], capture_output=True, text=True, check=False, cwd=python.parent
     )
     if not told.stdout.startswith("hardstop"):
-        raise SystemExit(f"conformance: {python} -I has another executor: {told.stdout}{told.stderr}")
+        raise SystemExit(
+            f"conformance: {python} -I has another executor: {told.stdout}{told.stderr}"
+        )
 
 
 def find_tests(python: Path, interpreter: Interpreter) -> list[Test]:
@@ -241,8 +242,7 @@ def main() -> int:
         wanted = [
             test
             for test in tests
-            if (chosen.k is None or chosen.k in test.id)
-            and chosen.method in (None, test.method)
+            if (chosen.k is None or chosen.k in test.id) and chosen.method in (None, test.method)
         ]
         answers = run_all(wanted, chosen.at_once, chosen.v)
     print_table(interpreters, answers)
