@@ -59,6 +59,7 @@ void use_callbacks(const nb::dict& given) {
       {"dump_exception", &all.dump_exception},
       {"load_call", &all.load_call},
       {"load_function", &all.load_function},
+      {"unreadable_call", &all.unreadable_call},
       {"runs_in_event_loop", &all.runs_in_event_loop},
       {"worker_main", &all.worker_main},
       {"worker_initialize", &all.worker_initialize},
@@ -69,6 +70,7 @@ void use_callbacks(const nb::dict& given) {
       {"cancel_timeout", &the_option_types().cancel_timeout},
       {"future", &the_option_types().future},
       {"dump_call", &the_option_types().dump_call},
+      {"dump_arguments", &the_option_types().dump_arguments},
       {"name_function", &the_option_types().name_function},
       {"job_name", &the_option_types().job_name},
   };

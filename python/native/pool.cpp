@@ -250,10 +250,24 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
       }
     }
 
-    const object none = checked(PyDict_New());
+    const object keywords =
+        has_items(kwargs) ? object::borrow(kwargs) : checked(PyDict_New());
+    if (known != nullptr) {
+      const object pair = checked(PyObject_CallFunctionObjArgs(
+          python.dump_arguments.get(), rest.get(), keywords.get(), nullptr));
+      if (pair.get() != Py_None) {
+        const pickled_call arguments(pair.get());
+        detail::encoder payload;
+        options.write_limit(payload);
+        write_function(format::pickled_call, known->blob.get(), payload);
+        arguments.write(payload);
+        attach(future.get(), submit_encoded(payload, options.get(), known->name));
+        return future.release();
+      }
+    }
     const pickled_call call(checked(PyObject_CallFunctionObjArgs(
                                         python.dump_call.get(), key_.get(), function, rest.get(),
-                                        has_items(kwargs) ? kwargs : none.get(), nullptr))
+                                        keywords.get(), nullptr))
                                 .get());
     std::string_view name;
     if (known != nullptr) {

@@ -18,6 +18,7 @@ struct option_types {
   object cancel_timeout;  // ProcessCancelTimeout
   object future;          // Future
   object dump_call;       // (pool's key, function, args, kwargs) -> (payload, buffers)
+  object dump_arguments;  // (args, kwargs) -> (pickle, buffers) or None, if it is not that easy
   object name_function;   // (pool's key, function) -> blob or None, if it is not found by name
   object job_name;        // (function) -> str
 };
