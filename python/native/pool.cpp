@@ -286,6 +286,22 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
   });
 }
 
+bool pool_object::submit_all(PyObject* function, PyObject* calls, PyObject* options,
+                             PyObject* futures) {
+  constexpr unsigned often = 256;  // others run, and signal handlers
+  for (unsigned count = 1;; ++count) {
+    const object args = object::steal(PyIter_Next(calls));
+    if (!args) return PyErr_Occurred() == nullptr;
+    const object future = object::steal(submit(function, args.get(), nullptr, options));
+    if (!future || PyList_Append(futures, future.get()) != 0) return false;
+    if (count % often != 0) continue;
+    {
+      const gil_released others_run;
+    }
+    if (PyErr_CheckSignals() != 0) return false;
+  }
+}
+
 void pool_object::shut_down(bool cancel_pending, std::optional<double> timeout) {
   shutdown_options how{.wait = false, .cancel_pending = cancel_pending, .timeout = {}};
   if (timeout) {

@@ -38,6 +38,10 @@ class pool_object {
   // Returns a future, or null with an exception set.
   PyObject* submit(PyObject* function, PyObject* args, PyObject* kwargs, PyObject* options);
 
+  // Submits one for each tuple of arguments and appends its future to the list; false: a Python
+  // exception is set, and the list has the futures of those before.
+  bool submit_all(PyObject* function, PyObject* calls, PyObject* options, PyObject* futures);
+
   // Does not wait.
   void shut_down(bool cancel_pending, std::optional<double> timeout);
 
