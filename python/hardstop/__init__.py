@@ -54,6 +54,8 @@ _engine.use(
         "cancel_timeout": ProcessCancelTimeout,
         "future": Future,
         "dump_call": _pickling.dump_call,
+        "dump_arguments": _pickling.dump_arguments,
+        "unreadable_call": _pickling.unreadable_call,
         "name_function": _pickling.name_function,
         "job_name": _pickling.job_name,
     }

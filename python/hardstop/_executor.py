@@ -137,6 +137,15 @@ class _Submitting(concurrent.futures.Executor):
     ) -> Future[T]:
         raise NotImplementedError
 
+    def _submit_all(
+        self,
+        fn: Callable[..., T],
+        calls: Iterator[tuple[Any, ...]],
+        futures: list[Future[T]],
+    ) -> None:
+        """Appends a future for each. If that raises, those before are there."""
+        raise NotImplementedError
+
     # Options at the end of the arguments are typed; elsewhere, or by keyword, options() is.
     @overload
     def submit(
@@ -202,13 +211,15 @@ class _Submitting(concurrent.futures.Executor):
     ) -> Iterator[Any]:
         """The first jobs are submitted now, each further one when a result is asked for."""
         give_up = _kill if self._kill_on_abandon else _take_back
-        futures: deque[Future[Any]] = deque()
+        first: list[Future[Any]] = []
         try:
-            for args in itertools.islice(calls, buffersize):
-                futures.append(self._submit(fn, args, {}))
+            self._submit_all(fn, itertools.islice(calls, buffersize), first)
         except BaseException:
-            give_up(futures)
+            give_up(first)
             raise
+        futures = deque(first)
+        del first
+
         def refill() -> None:
             for args in itertools.islice(calls, 1):
                 futures.append(self._submit(fn, args, {}))
@@ -289,16 +300,20 @@ def _results(
         while futures:
             if refill is not None:
                 refill()
-            yield _next_result(futures, end)
+            if end is None:
+                # Nothing here refers to it meanwhile.
+                yield (futures[0].result(), futures.popleft())[0]
+            else:
+                yield _next_result(futures, end)
     finally:
         give_up(futures)
 
 
-def _next_result(futures: deque[Future[T]], end: float | None) -> T:
+def _next_result(futures: deque[Future[T]], end: float) -> T:
     """Keeps no reference to it: an item may be large, and dies when the caller drops it."""
     future = futures[0]
     try:
-        result = future.result(None if end is None else end - time.monotonic())
+        result = future.result(end - time.monotonic())
     finally:
         del future
     futures.popleft()
@@ -353,6 +368,20 @@ class View(_Submitting):
         if self._token is not None:
             self._token.follow(job)
         return job
+
+    def _submit_all(
+        self,
+        fn: Callable[..., T],
+        calls: Iterator[tuple[Any, ...]],
+        futures: list[Future[T]],
+    ) -> None:
+        executor = self._executor
+        pool = executor._pool or executor._start()
+        if self._token is None:
+            pool.submit_all(fn, calls, self._job_options, futures)
+        else:
+            for args in calls:
+                futures.append(self._submit(fn, args, {}))
 
     def options(self, **changes: Any) -> View:
         kill_on_abandon = changes.pop("kill_on_abandon", self._kill_on_abandon)
@@ -472,6 +501,15 @@ class ProcessPoolExecutor(_Submitting):
     ) -> Future[T]:
         pool = self._pool or self._start()
         return pool.submit(fn, args, kwargs, None)  # type: ignore[no-any-return]
+
+    def _submit_all(
+        self,
+        fn: Callable[..., T],
+        calls: Iterator[tuple[Any, ...]],
+        futures: list[Future[T]],
+    ) -> None:
+        pool = self._pool or self._start()
+        pool.submit_all(fn, calls, None, futures)
 
     if not TYPE_CHECKING:  # typed as in _Submitting, a call less
 

@@ -6,7 +6,7 @@ import concurrent.futures
 import threading
 from collections.abc import Callable
 from concurrent.futures import _base
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _engine
 from ._errors import (
@@ -88,8 +88,11 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
         """Whether the job was cancelled through this future, and is gone."""
         return self._state in ("CANCELLED_AND_NOTIFIED", "CANCELLED")
 
-    def result(self, timeout: float | None = None) -> T:
-        """The job's result, or its exception. A ``timeout`` never stops the job, it only alerts."""
+    if TYPE_CHECKING:  # it is C++, and comes here for what is not a plain value
+
+        def result(self, timeout: float | None = None) -> T: ...
+
+    def _result_or_error(self, timeout: float | None = None) -> T:
         if self._state != "FINISHED":
             self._await(timeout)
         try:

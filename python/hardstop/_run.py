@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from typing import Any, TypeVar
+import weakref
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._future import Future
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -16,31 +21,17 @@ async def await_end(future: Future[T]) -> T:
 
     The wait is shielded: a second cancellation does not end it but kills the job at once.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    loop = _running_loop()
+    if loop is None:
         return await _with_trio(future)
-    return await _with_asyncio(future)
-
-
-async def _with_asyncio(future: Future[T]) -> T:
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        if not ended.done():
-            ended.set_result(None)
-
-    def tell(_future: Any) -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(wake)
-
-    future.add_done_callback(tell)
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
+        # Nobody else has it: cancelling it cancels nothing but this turn.
+        ended = loop.create_future()
+        future.add_done_callback(partial(_bridge_of(loop).tell, ended))
         try:
-            await asyncio.shield(ended)
-        except asyncio.CancelledError as error:
+            await ended
+        except sys.modules["asyncio"].CancelledError as error:
             if cancelled is None:
                 cancelled = error
                 future.cancel()
@@ -52,6 +43,58 @@ async def _with_asyncio(future: Future[T]) -> T:
         finally:
             cancelled = None
     return future.result()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """asyncio's, without importing it where nobody uses it."""
+    events = sys.modules.get("asyncio.events")
+    return None if events is None else events._get_running_loop()  # type: ignore[no-any-return]
+
+
+class _Bridge:
+    """Brings the ends of jobs into one loop: woken once for as many as have ended meanwhile.
+
+    A loop that looked for ends itself, in each of its turns, was slower: it keeps the CPU from the
+    workers.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._told: deque[asyncio.Future[None]] = deque()
+        self._rung = False
+
+    def tell(self, ended: asyncio.Future[None], _job: Any) -> None:
+        """In any thread."""
+        self._told.append(ended)
+        # Put first, looked at then; _take_all() does it the other way round, so none is left.
+        if self._rung:
+            return
+        self._rung = True
+        loop = self._loop()
+        if loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(self._take_all)
+        except RuntimeError:  # closed: nobody waits any more
+            self._told.clear()
+
+    def _take_all(self) -> None:
+        self._rung = False
+        told = self._told
+        while told:
+            ended = told.popleft()
+            if not ended.done():
+                ended.set_result(None)
+
+
+_bridges: weakref.WeakKeyDictionary[Any, _Bridge] = weakref.WeakKeyDictionary()
+
+
+def _bridge_of(loop: asyncio.AbstractEventLoop) -> _Bridge:
+    bridge = _bridges.get(loop)
+    if bridge is None:
+        bridge = _bridges[loop] = _Bridge(loop)
+    return bridge
 
 
 async def _with_trio(future: Future[T]) -> T:

@@ -1,7 +1,5 @@
 #include "calls.hpp"
 
-#include "codec.hpp"
-
 namespace hardstop::python {
 
 namespace {
@@ -40,12 +38,16 @@ std::string_view lasting_name(std::string_view name) {
   return *names->emplace(name).first;
 }
 
-bool write_plain_call(PyObject* blob, PyObject* args, detail::encoder& into) {
-  call_writer out(into);
+void write_function(format how, PyObject* blob, detail::encoder& into) {
   const auto size = static_cast<std::uint32_t>(PyBytes_GET_SIZE(blob));
-  out.put_value(format::plain_call);
-  out.put_value(size);
-  out.put(PyBytes_AS_STRING(blob), size);
+  into.append_value(how);
+  into.append_value(size);
+  into.append(PyBytes_AS_STRING(blob), size);
+}
+
+bool write_plain_call(PyObject* blob, PyObject* args, detail::encoder& into) {
+  write_function(format::plain_call, blob, into);
+  call_writer out(into);
   return write_plain(args, out);
 }
 

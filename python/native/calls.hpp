@@ -6,6 +6,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "codec.hpp"
 #include "python.hpp"
 #include <hardstop/detail/encoding.hpp>
 
@@ -33,6 +34,9 @@ class function_table {
 
 // One copy of each name, for ever: the engine keeps views of them. With the GIL.
 std::string_view lasting_name(std::string_view name);
+
+// The function of a call, by the bytes that name it; what follows is as the format says.
+void write_function(format how, PyObject* blob, detail::encoder& into);
 
 // Writes plain calls. False: pickle's; the encoder is to be thrown away.
 bool write_plain_call(PyObject* blob, PyObject* args, detail::encoder& into);

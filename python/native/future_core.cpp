@@ -220,6 +220,20 @@ PyObject* wait_method(PyObject* self, PyObject* timeout) {
   return PyBool_FromLong(*resolved ? 1 : 0);
 }
 
+// The way of nearly all: no time limit, a value. Everything else is Python's.
+PyObject* result_method(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return translated([&]() -> PyObject* {
+    future_object& of = core(self);
+    const bool plain = count == 0 && names == nullptr && of.job;
+    if (plain && (of.resolved == resolution::done || wait(self, Py_None)) &&
+        of.state == states().finished && of.exception == Py_None) {
+      return Py_NewRef(of.result);
+    }
+    const object otherwise = checked(PyObject_GetAttrString(self, "_result_or_error"));
+    return PyObject_Vectorcall(otherwise.get(), args, static_cast<std::size_t>(count), names);
+  });
+}
+
 PyObject* cancel_method(PyObject* self, PyObject* args) {
   int mode = 0;
   PyObject* grace = nullptr;
@@ -400,6 +414,10 @@ void destroy(PyObject* self) {
 PyMethodDef methods[] = {
     {"_wait", &guarded<wait_method>, METH_O,
      "Waits for the job's end, seconds or None; true if it has ended, None without a job."},
+    {"result", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&result_method)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "result($self, /, timeout=None)\n--\n\n"
+     "The job's result, or its exception. A ``timeout`` never stops the job, it only alerts."},
     {"_cancel", &guarded<cancel_method>, METH_VARARGS, "(mode, grace or None) -> what it did"},
     {"_add_done_callback", &guarded<add_done_callback>, METH_O, nullptr},
     {"_progress", &guarded<progress_method>, METH_NOARGS, nullptr},

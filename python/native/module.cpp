@@ -59,6 +59,7 @@ void use_callbacks(const nb::dict& given) {
       {"dump_exception", &all.dump_exception},
       {"load_call", &all.load_call},
       {"load_function", &all.load_function},
+      {"unreadable_call", &all.unreadable_call},
       {"runs_in_event_loop", &all.runs_in_event_loop},
       {"worker_main", &all.worker_main},
       {"worker_initialize", &all.worker_initialize},
@@ -69,6 +70,7 @@ void use_callbacks(const nb::dict& given) {
       {"cancel_timeout", &the_option_types().cancel_timeout},
       {"future", &the_option_types().future},
       {"dump_call", &the_option_types().dump_call},
+      {"dump_arguments", &the_option_types().dump_arguments},
       {"name_function", &the_option_types().name_function},
       {"job_name", &the_option_types().job_name},
   };
@@ -166,6 +168,14 @@ NB_MODULE(_engine, module) {
             return to_python(self.submit(function.ptr(), args.ptr(), kwargs.ptr(), options.ptr()));
           },
           nb::arg("function"), nb::arg("args"), nb::arg("kwargs").none(), nb::arg("options").none())
+      .def("submit_all",
+           [](pool_object& self, nb::handle function, nb::handle calls, nb::handle options,
+              nb::handle futures) {
+             if (!self.submit_all(function.ptr(), calls.ptr(), options.ptr(), futures.ptr())) {
+               throw nb::python_error();
+             }
+           },
+           nb::arg("function"), nb::arg("calls"), nb::arg("options").none(), nb::arg("futures"))
       .def(
           "shut_down",
           [](pool_object& self, bool cancel_pending, std::optional<double> timeout) {

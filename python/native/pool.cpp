@@ -260,10 +260,26 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
       }
     }
 
-    const object none = checked(PyDict_New());
-    const object pickled = object::steal(
-        PyObject_CallFunctionObjArgs(python.dump_call.get(), key_.get(), function, rest.get(),
-                                     has_items(kwargs) ? kwargs : none.get(), nullptr));
+    const object keywords = has_items(kwargs) ? object::borrow(kwargs) : checked(PyDict_New());
+    if (known != nullptr) {
+      const object pair = object::steal(PyObject_CallFunctionObjArgs(
+          python.dump_arguments.get(), rest.get(), keywords.get(), nullptr));
+      if (!pair) {
+        fail_with_what_is_raised(future.get());
+        return future.release();
+      }
+      if (pair.get() != Py_None) {
+        const pickled_call arguments(pair.get());
+        detail::encoder payload;
+        options.write_limit(payload);
+        write_function(format::pickled_call, known->blob.get(), payload);
+        arguments.write(payload);
+        attach(future.get(), submit_encoded(payload, options.get(), known->name));
+        return future.release();
+      }
+    }
+    const object pickled = object::steal(PyObject_CallFunctionObjArgs(
+        python.dump_call.get(), key_.get(), function, rest.get(), keywords.get(), nullptr));
     if (!pickled) {
       fail_with_what_is_raised(future.get());
       return future.release();
@@ -284,6 +300,22 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
     attach(future.get(), submit_encoded(payload, options.get(), name));
     return future.release();
   });
+}
+
+bool pool_object::submit_all(PyObject* function, PyObject* calls, PyObject* options,
+                             PyObject* futures) {
+  constexpr unsigned often = 256;  // others run, and signal handlers
+  for (unsigned count = 1;; ++count) {
+    const object args = object::steal(PyIter_Next(calls));
+    if (!args) return PyErr_Occurred() == nullptr;
+    const object future = object::steal(submit(function, args.get(), nullptr, options));
+    if (!future || PyList_Append(futures, future.get()) != 0) return false;
+    if (count % often != 0) continue;
+    {
+      const gil_released others_run;
+    }
+    if (PyErr_CheckSignals() != 0) return false;
+  }
 }
 
 void pool_object::shut_down(bool cancel_pending, std::optional<double> timeout) {

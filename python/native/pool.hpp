@@ -19,6 +19,7 @@ struct option_types {
   object cancel_timeout;  // ProcessCancelTimeout
   object future;          // Future
   object dump_call;       // (pool's key, function, args, kwargs) -> (payload, buffers)
+  object dump_arguments;  // (args, kwargs) -> (pickle, buffers) or None, if it is not that easy
   object name_function;   // (pool's key, function) -> blob or None, if it is not found by name
   object job_name;        // (function) -> str
 };
@@ -36,6 +37,10 @@ class pool_object {
 
   // Returns a future, or null with an exception set.
   PyObject* submit(PyObject* function, PyObject* args, PyObject* kwargs, PyObject* options);
+
+  // Submits one for each tuple of arguments and appends its future to the list; false: a Python
+  // exception is set, and the list has the futures of those before.
+  bool submit_all(PyObject* function, PyObject* calls, PyObject* options, PyObject* futures);
 
   // Does not wait.
   void shut_down(bool cancel_pending, std::optional<double> timeout);

@@ -126,6 +126,22 @@ void answer_where_it_is() {
   if (!told) PyErr_WriteUnraisable(nullptr);
 }
 
+// What was raised by unpickling becomes what the client is told of that.
+void raise_unreadable_call() {
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* trace = nullptr;
+  PyErr_Fetch(&type, &value, &trace);
+  PyErr_NormalizeException(&type, &value, &trace);
+  if (trace != nullptr) PyException_SetTraceback(value, trace);
+  const object held_type = object::steal(type);
+  const object held_value = object::steal(value);
+  const object held_trace = object::steal(trace);
+  const object told =
+      object::steal(PyObject_CallOneArg(the_callbacks().unreadable_call.get(), value));
+  if (told) PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(told.get())), told.get());
+}
+
 std::string text_of(PyObject* value) {
   Py_ssize_t size = 0;
   const char* text = PyUnicode_AsUTF8AndSize(value, &size);
@@ -194,6 +210,29 @@ object python_runtime::call_known(std::span<const std::byte> payload, const work
   return object::steal(PyObject_Call(function, args.get(), nullptr));
 }
 
+// As call_pickled(), for a function known by name and arguments without segments.
+object python_runtime::call_known_with_pickle(std::span<const std::byte> payload) {
+  static PyObject* const loads =
+      PyObject_GetAttrString(object::steal(PyImport_ImportModule("pickle")).get(), "loads");
+  std::uint32_t length = 0;
+  std::memcpy(&length, payload.data() + 1, sizeof length);
+  PyObject* function = function_of(payload.subspan(1 + sizeof length, length));
+  if (function == nullptr) return {};
+  const object view = view_of(payload.subspan(1 + sizeof length + length));
+  if (!view) return {};
+  const object loaded = object::steal(PyObject_CallOneArg(loads, view.get()));
+  PyObject* args = nullptr;
+  PyObject* kwargs = nullptr;
+  if (!loaded) {
+    raise_unreadable_call();
+    return {};
+  }
+  if (PyArg_ParseTuple(loaded.get(), "O!O!", &PyTuple_Type, &args, &PyDict_Type, &kwargs) == 0) {
+    return {};
+  }
+  return object::steal(PyObject_Call(function, args, kwargs));
+}
+
 object python_runtime::call_pickled(std::span<const std::byte> payload,
                                     const worker::job_view& job) {
   const object view = view_of(payload);
@@ -212,7 +251,9 @@ object python_runtime::call_pickled(std::span<const std::byte> payload,
 }
 
 object python_runtime::call(std::span<const std::byte> payload, const worker::job_view& job) {
-  if (static_cast<format>(payload[0]) == format::plain_call) return call_known(payload, job);
+  const auto how = static_cast<format>(payload[0]);
+  if (how == format::plain_call) return call_known(payload, job);
+  if (how == format::pickled_call && job.segments.empty()) return call_known_with_pickle(payload);
   return call_pickled(payload, job);
 }
 

@@ -21,6 +21,7 @@ class python_runtime final : public worker::runtime {
  private:
   object call(std::span<const std::byte> payload, const worker::job_view&);
   object call_known(std::span<const std::byte> payload, const worker::job_view&);
+  object call_known_with_pickle(std::span<const std::byte> payload);
   object call_pickled(std::span<const std::byte> payload, const worker::job_view&);
   PyObject* function_of(std::span<const std::byte> blob);
   static bool answer(PyObject* result, worker::job_output&);
