@@ -163,7 +163,7 @@ NB_MODULE(_engine, module) {
              nb::handle options) {
             return to_python(self.submit(function.ptr(), args.ptr(), kwargs.ptr(), options.ptr()));
           },
-          nb::arg("function"), nb::arg("args"), nb::arg("kwargs").none(), nb::arg("options").none())
+          nb::arg("function").none(), nb::arg("args"), nb::arg("kwargs").none(), nb::arg("options").none())
       .def(
           "shut_down",
           [](pool_object& self, bool cancel_pending, std::optional<double> timeout) {
