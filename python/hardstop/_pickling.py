@@ -120,6 +120,8 @@ def _dump(value: object) -> Payload:
 def _by_value_pickler(file: io.BytesIO, buffers: _Buffers, snapshot: Snapshot | None) -> Any:
     import cloudpickle
 
+    taken: list[types.ModuleType] = []
+
     class ByValue(cloudpickle.Pickler):  # type: ignore[misc]
         dispatch_table: ClassVar[dict[Any, Any]] = {
             **_reducers.table(),
@@ -131,7 +133,25 @@ def _by_value_pickler(file: io.BytesIO, buffers: _Buffers, snapshot: Snapshot | 
             # isinstance() would not hold there.
             if snapshot is not None and snapshot.holds(value):
                 return NotImplemented
+            if isinstance(value, (type, types.FunctionType)):
+                self._take_module(value.__module__)
             return super().reducer_override(value)
+
+        def _take_module(self, name: str) -> None:
+            # cloudpickle trusts in the import of whatever is in sys.modules.
+            module = sys.modules.get(name)
+            if name == "__main__" or module is None or is_importable(module):
+                return
+            if name not in cloudpickle.list_registry_pickle_by_value():
+                cloudpickle.register_pickle_by_value(module)
+                taken.append(module)
+
+        def dump(self, value: object) -> None:
+            try:
+                super().dump(value)
+            finally:
+                for module in taken:
+                    cloudpickle.unregister_pickle_by_value(module)
 
     return ByValue(file, 5, buffer_callback=buffers)
 

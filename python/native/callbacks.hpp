@@ -16,7 +16,7 @@ struct callbacks {
   object dump_exception;      // (exception) -> payload
   object load_call;           // (payload, segments) -> (function, args, kwargs)
   object load_function;       // (blob) -> function
-  object unreadable_call;    // (exception of unpickling) -> exception
+  object unreadable_call;     // (exception of unpickling) -> exception
   object worker_main;         // (number, guardian's pid, runtime): a worker's life
   object answer_signal;       // (signal, file): faulthandler answers it there
   object worker_initialize;   // () -> None or (type, text)

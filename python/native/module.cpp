@@ -167,15 +167,17 @@ NB_MODULE(_engine, module) {
              nb::handle options) {
             return to_python(self.submit(function.ptr(), args.ptr(), kwargs.ptr(), options.ptr()));
           },
-          nb::arg("function"), nb::arg("args"), nb::arg("kwargs").none(), nb::arg("options").none())
-      .def("submit_all",
-           [](pool_object& self, nb::handle function, nb::handle calls, nb::handle options,
-              nb::handle futures) {
-             if (!self.submit_all(function.ptr(), calls.ptr(), options.ptr(), futures.ptr())) {
-               throw nb::python_error();
-             }
-           },
-           nb::arg("function"), nb::arg("calls"), nb::arg("options").none(), nb::arg("futures"))
+          nb::arg("function").none(), nb::arg("args"), nb::arg("kwargs").none(),
+          nb::arg("options").none())
+      .def(
+          "submit_all",
+          [](pool_object& self, nb::handle function, nb::handle calls, nb::handle options,
+             nb::handle futures) {
+            if (!self.submit_all(function.ptr(), calls.ptr(), options.ptr(), futures.ptr())) {
+              throw nb::python_error();
+            }
+          },
+          nb::arg("function"), nb::arg("calls"), nb::arg("options").none(), nb::arg("futures"))
       .def(
           "shut_down",
           [](pool_object& self, bool cancel_pending, std::optional<double> timeout) {

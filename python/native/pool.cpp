@@ -311,9 +311,7 @@ bool pool_object::submit_all(PyObject* function, PyObject* calls, PyObject* opti
     const object future = object::steal(submit(function, args.get(), nullptr, options));
     if (!future || PyList_Append(futures, future.get()) != 0) return false;
     if (count % often != 0) continue;
-    {
-      const gil_released others_run;
-    }
+    { const gil_released others_run; }
     if (PyErr_CheckSignals() != 0) return false;
   }
 }

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import hardstop
-from support import METHODS, command_line, descendants, our_descriptors, our_mappings, until
+from support import METHODS, PATIENCE, command_line, descendants, our_descriptors, our_mappings, until
 
 # Seconds after which a test that hangs shows where, and ends the run.
-HANGS_AFTER = 240.0
+HANGS_AFTER = 4 * PATIENCE
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 # Seconds after which something is taken for hanging. Nothing here measures speed.
-PATIENCE = 60.0
+PATIENCE = float(os.environ.get("HARDSTOP_PATIENCE", "60"))
 METHODS = ("fork", "forkserver", "spawn")
 HERE = Path(__file__).resolve().parent
 

@@ -84,7 +84,7 @@ def test_an_abandoned_iterator_of_chunks(make_pool, tmp_path):
 
 def test_kill_on_abandon(pool, tmp_path):
     view = pool.options(kill_on_abandon=True)
-    paths = [str(tmp_path / str(at)) for at in range(4)]
+    paths = [str(tmp_path / str(at)) for at in range(2)]
     results = view.map(say_and_sleep, paths)
     pids = [int(said(tmp_path / str(at))) for at in range(2)]
     del results
