@@ -9,6 +9,7 @@ rest. Whoever is not installed is reported as not run.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
 import importlib.metadata
 import json
@@ -17,6 +18,7 @@ import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -46,32 +48,37 @@ def _run_cell(group: Group, who: str) -> dict[str, Any]:
     if not installed(who):
         return {"trouble": "not run: not installed"}
     command = [sys.executable, str(HERE / "cell.py"), group.cell, who]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        output, complaints = process.communicate(timeout=group.time_limit)
-    except subprocess.TimeoutExpired:
-        return {"trouble": f"did not end within {group.time_limit:g} s"}
-    finally:
-        _end_session(process)
-    lines = output.splitlines()
+    # Into files: what a peer leaves behind would keep pipes open.
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=complaints, start_new_session=True
+        )
+        try:
+            process.wait(group.time_limit)
+        except subprocess.TimeoutExpired:
+            return {"trouble": f"did not end within {group.time_limit:g} s"}
+        finally:
+            _end_session(process)
+        output.seek(0)
+        complaints.seek(0)
+        return _read(output.read().splitlines(), complaints.read(), process.returncode)
+
+
+def _read(lines: list[str], complaints: str, code: int) -> dict[str, Any]:
     if not lines:
         print(complaints, file=sys.stderr)
-        return {"trouble": f"ended with code {process.returncode} and no figures"}
+        return {"trouble": f"ended with code {code} and no figures"}
     found: dict[str, Any] = json.loads(lines[-1])
     if "failed" in found:
         print(complaints, file=sys.stderr)
     return found
 
 
-def _end_session(process: subprocess.Popen[str]) -> None:
+def _end_session(process: subprocess.Popen[bytes]) -> None:
     """The cell and what a peer has left of its workers."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.communicate()
+    process.wait()
 
 
 def _machine() -> dict[str, str]:
