@@ -3,7 +3,7 @@
     python bench/python/run.py [--quick] [--only CELL ...] [--with CONTESTANT ...]
 
 Writes build/bench/python.md and python.json. ``--only`` measures some cells again and keeps the
-rest. Whoever is not installed is reported as not run.
+rest; ``--more`` adds rounds to what is there. Whoever is not installed is reported as not run.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def _arguments() -> argparse.Namespace:
     told.add_argument("--quick", action="store_true", help="one round of each cell")
     told.add_argument("--only", nargs="*", metavar="CELL", help="names, or patterns such as echo_*")
     told.add_argument("--with", nargs="*", dest="who", metavar="CONTESTANT")
+    told.add_argument("--more", action="store_true", help="adds to the rounds measured before")
     told.add_argument("--rounds", type=int, help="instead of what each cell has")
     return told.parse_args()
 
@@ -104,7 +105,6 @@ def _machine() -> dict[str, str]:
 
 
 def _measure(group: Group, rounds: int, who: list[str] | None, results: Results) -> None:
-    results.begin(group.cell)
     given_up: set[str] = set()
     for _ in range(rounds):
         for name in group.contestants:  # A B A B: what the machine does meets all of them
@@ -120,7 +120,7 @@ def _measure(group: Group, rounds: int, who: list[str] | None, results: Results)
 def main() -> None:
     told = _arguments()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    results = Results(MEASURED / "python.json", keep=bool(told.only))
+    results = Results(MEASURED / "python.json", keep=bool(told.only) or told.more)
     results.machine = _machine()
     for group in groups():
         if told.only and not any(fnmatch.fnmatch(group.cell, only) for only in told.only):
@@ -128,6 +128,8 @@ def main() -> None:
         began = time.monotonic()
         print(group.cell, flush=True)
         rounds = told.rounds or (1 if told.quick else group.rounds)
+        if not told.more:
+            results.begin(group.cell)
         _measure(group, rounds, told.who, results)
         print(f"  {time.monotonic() - began:.1f} s", flush=True)
         for name in results.contestants(group.cell):
