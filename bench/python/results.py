@@ -24,7 +24,7 @@ class Results:
         self._cells[cell] = {}
 
     def add(self, cell: str, contestant: str, told: dict[str, Any]) -> None:
-        of = self._cells[cell].setdefault(contestant, {"rounds": [], "trouble": ""})
+        of = self._cells.setdefault(cell, {}).setdefault(contestant, {"rounds": [], "trouble": ""})
         if "figures" in told:
             of["rounds"].append({name: _to_json(value) for name, value in told["figures"].items()})
         else:

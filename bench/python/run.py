@@ -3,12 +3,13 @@
     python bench/python/run.py [--quick] [--only CELL ...] [--with CONTESTANT ...]
 
 Writes build/bench/python.md and python.json. ``--only`` measures some cells again and keeps the
-rest. Whoever is not installed is reported as not run.
+rest; ``--more`` adds rounds to what is there. Whoever is not installed is reported as not run.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
 import importlib.metadata
 import json
@@ -17,6 +18,7 @@ import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ def _arguments() -> argparse.Namespace:
     told.add_argument("--quick", action="store_true", help="one round of each cell")
     told.add_argument("--only", nargs="*", metavar="CELL", help="names, or patterns such as echo_*")
     told.add_argument("--with", nargs="*", dest="who", metavar="CONTESTANT")
+    told.add_argument("--more", action="store_true", help="adds to the rounds measured before")
     told.add_argument("--rounds", type=int, help="instead of what each cell has")
     return told.parse_args()
 
@@ -46,32 +49,37 @@ def _run_cell(group: Group, who: str) -> dict[str, Any]:
     if not installed(who):
         return {"trouble": "not run: not installed"}
     command = [sys.executable, str(HERE / "cell.py"), group.cell, who]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        output, complaints = process.communicate(timeout=group.time_limit)
-    except subprocess.TimeoutExpired:
-        return {"trouble": f"did not end within {group.time_limit:g} s"}
-    finally:
-        _end_session(process)
-    lines = output.splitlines()
+    # Into files: what a peer leaves behind would keep pipes open.
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=complaints, start_new_session=True
+        )
+        try:
+            process.wait(group.time_limit)
+        except subprocess.TimeoutExpired:
+            return {"trouble": f"did not end within {group.time_limit:g} s"}
+        finally:
+            _end_session(process)
+        output.seek(0)
+        complaints.seek(0)
+        return _read(output.read().splitlines(), complaints.read(), process.returncode)
+
+
+def _read(lines: list[str], complaints: str, code: int) -> dict[str, Any]:
     if not lines:
         print(complaints, file=sys.stderr)
-        return {"trouble": f"ended with code {process.returncode} and no figures"}
+        return {"trouble": f"ended with code {code} and no figures"}
     found: dict[str, Any] = json.loads(lines[-1])
     if "failed" in found:
         print(complaints, file=sys.stderr)
     return found
 
 
-def _end_session(process: subprocess.Popen[str]) -> None:
+def _end_session(process: subprocess.Popen[bytes]) -> None:
     """The cell and what a peer has left of its workers."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.communicate()
+    process.wait()
 
 
 def _machine() -> dict[str, str]:
@@ -97,7 +105,6 @@ def _machine() -> dict[str, str]:
 
 
 def _measure(group: Group, rounds: int, who: list[str] | None, results: Results) -> None:
-    results.begin(group.cell)
     given_up: set[str] = set()
     for _ in range(rounds):
         for name in group.contestants:  # A B A B: what the machine does meets all of them
@@ -113,7 +120,7 @@ def _measure(group: Group, rounds: int, who: list[str] | None, results: Results)
 def main() -> None:
     told = _arguments()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    results = Results(MEASURED / "python.json", keep=bool(told.only))
+    results = Results(MEASURED / "python.json", keep=bool(told.only) or told.more)
     results.machine = _machine()
     for group in groups():
         if told.only and not any(fnmatch.fnmatch(group.cell, only) for only in told.only):
@@ -121,6 +128,8 @@ def main() -> None:
         began = time.monotonic()
         print(group.cell, flush=True)
         rounds = told.rounds or (1 if told.quick else group.rounds)
+        if not told.more:
+            results.begin(group.cell)
         _measure(group, rounds, told.who, results)
         print(f"  {time.monotonic() - began:.1f} s", flush=True)
         for name in results.contestants(group.cell):

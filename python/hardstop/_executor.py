@@ -404,7 +404,7 @@ def _number_of_spares(spares: int | str | None, initializer: object) -> int:
     return spares
 
 
-class ProcessPoolExecutor(_Submitting):
+class ProcessPoolExecutor(_engine.Submitter, _Submitting):
     """An executor whose running jobs can be cancelled, each with its whole process tree.
 
     Everything :class:`concurrent.futures.ProcessPoolExecutor` takes, and
@@ -510,14 +510,6 @@ class ProcessPoolExecutor(_Submitting):
     ) -> None:
         pool = self._pool or self._start()
         pool.submit_all(fn, calls, None, futures)
-
-    if not TYPE_CHECKING:  # typed as in _Submitting, a call less
-
-        def submit(self, fn, /, *args, **kwargs):
-            pool = self._pool or self._start()
-            return pool.submit(fn, args, kwargs, None)
-
-        submit.__doc__ = _Submitting.submit.__doc__
 
     def _start(self) -> _engine.Pool:
         """The engine's pool, if it may still take jobs; made at the first submit."""

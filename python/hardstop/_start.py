@@ -10,7 +10,6 @@ import pickle
 import weakref
 from collections.abc import Callable, Iterator
 from multiprocessing import spawn, util
-from pathlib import Path
 from typing import Any
 
 from ._snapshot import Snapshot
@@ -61,11 +60,20 @@ def _tracker_descriptor() -> int:
     return number
 
 
-def _program() -> list[str]:
-    here = str(Path(__file__).resolve().parent.parent)
-    code = (
-        f"import sys; sys.path.append({here!r}); from hardstop import _engine; _engine.serve_role()"
-    )
+# A guardian that forks its workers loads the package for all of them. One that executes them has no
+# use for it: there the extension comes alone, and a worker imports the rest.
+_WITH_PACKAGE = "from hardstop import _engine"
+_ALONE = (
+    "import types; bare = types.ModuleType('hardstop'); bare.__path__ = [{package!r}];"
+    " sys.modules['hardstop'] = bare; from hardstop import _engine; del sys.modules['hardstop']"
+)
+
+
+def _program(method: str) -> list[str]:
+    package = os.path.dirname(os.path.abspath(__file__))
+    load = _ALONE.format(package=package) if method == "spawn" else _WITH_PACKAGE
+    path = os.path.dirname(package)
+    code = f"import sys; sys.path.append({path!r}); {load}; _engine.serve_role()"
     executable = os.fsdecode(spawn.get_executable())
     return [executable, *util._args_from_interpreter_flags(), "-c", code]  # type: ignore[attr-defined]
 
@@ -107,7 +115,7 @@ class Start:
         from multiprocessing import forkserver
         from multiprocessing.reduction import ForkingPickler
 
-        self.program = _program()
+        self.program = _program(self.method)
         told.preparation = spawn.get_preparation_data("hardstop")
         preload = forkserver._forkserver._preload_modules  # type: ignore[attr-defined]
         told.preload = list(preload)

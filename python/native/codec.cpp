@@ -3,6 +3,8 @@
 #include <cstring>
 #include <limits>
 
+#include "large_copy.hpp"
+
 namespace hardstop::python {
 
 namespace {
@@ -168,14 +170,18 @@ class reader {
 
   // Copies before it looks: a segment may still change.
   static PyObject* bytes_of(const char* bytes, Py_ssize_t size) {
-    return PyBytes_FromStringAndSize(bytes, size);
+    PyObject* made = PyBytes_FromStringAndSize(nullptr, size);
+    if (made != nullptr) {
+      copy_large(PyBytes_AS_STRING(made), bytes, static_cast<std::size_t>(size));
+    }
+    return made;
   }
 
   static PyObject* text_of(const char* bytes, Py_ssize_t size) {
     if (static_cast<std::size_t>(size) < segment_threshold) {
       return PyUnicode_DecodeUTF8(bytes, size, nullptr);
     }
-    const object copy = object::steal(PyBytes_FromStringAndSize(bytes, size));
+    const object copy = object::steal(bytes_of(bytes, size));
     if (!copy) return nullptr;
     return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(copy.get()), size, nullptr);
   }

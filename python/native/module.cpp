@@ -4,6 +4,9 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
+#include <structmember.h>
+
+#include <cstddef>
 
 #include "callbacks.hpp"
 #include "codec.hpp"
@@ -151,12 +154,103 @@ void make_pool(pool_object* into, const nb::dict& given, nb::object key,
   }
 }
 
+// The part of an executor that is C++: submit(), without a Python function around it.
+struct submitter_object {
+  PyObject_HEAD;
+  PyObject* pool;  // a Pool, or None or null: to be started, or shut down
+};
+
+submitter_object& submitter(PyObject* self) {
+  return *reinterpret_cast<submitter_object*>(self);
+}
+
+object pool_of(PyObject* self) {
+  PyObject* pool = submitter(self).pool;
+  if (pool != nullptr && pool != Py_None) return object::borrow(pool);
+  return object::steal(PyObject_CallMethod(self, "_start", nullptr));
+}
+
+object dictionary_of(PyObject* const* values, PyObject* names) {
+  object dict = object::steal(PyDict_New());
+  for (Py_ssize_t at = 0; dict && at < PyTuple_GET_SIZE(names); ++at) {
+    if (PyDict_SetItem(dict.get(), PyTuple_GET_ITEM(names, at), values[at]) != 0) return {};
+  }
+  return dict;
+}
+
+PyObject* submit_method(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  if (count < 1) {
+    PyErr_SetString(PyExc_TypeError, "submit() missing 1 required positional argument: 'fn'");
+    return nullptr;
+  }
+  const object pool = pool_of(self);  // another thread may shut down meanwhile
+  if (!pool) return nullptr;
+  const object rest = object::steal(PyTuple_New(count - 1));
+  if (!rest) return nullptr;
+  for (Py_ssize_t at = 1; at < count; ++at)
+    PyTuple_SET_ITEM(rest.get(), at - 1, Py_NewRef(args[at]));
+  const object keywords = names == nullptr ? object() : dictionary_of(args + count, names);
+  if (names != nullptr && !keywords) return nullptr;
+  auto* native = nb::inst_ptr<pool_object>(pool.get());
+  return native->submit(args[0], rest.get(), keywords.get(), nullptr);
+}
+
+int traverse_submitter(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(submitter(self).pool);
+  Py_VISIT(Py_TYPE(self));
+  return 0;
+}
+
+int clear_submitter(PyObject* self) {
+  Py_CLEAR(submitter(self).pool);
+  return 0;
+}
+
+void destroy_submitter(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  static_cast<void>(clear_submitter(self));
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyObject* make_submitter_type() {
+  static PyMethodDef methods[] = {
+      {"submit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&submit_method)),
+       METH_FASTCALL | METH_KEYWORDS,
+       "submit($self, fn, /, *args, **kwargs)\n--\n\n"
+       "Runs ``fn(*args, **kwargs)`` in a worker; returns its :class:`Future`.\n\n"
+       "``ProcessTimeout`` and ``ProcessCancelTimeout`` among the arguments, or as ``timeout_=``\n"
+       "and ``after_cancel_timeout_=``, are options of the job and never reach ``fn``."},
+      {nullptr, nullptr, 0, nullptr},
+  };
+  static PyMemberDef members[] = {
+      {"_pool", T_OBJECT, offsetof(submitter_object, pool), 0, nullptr},
+      {nullptr, 0, 0, 0, nullptr},
+  };
+  static PyType_Slot slots[] = {
+      {Py_tp_methods, methods},
+      {Py_tp_members, members},
+      {Py_tp_traverse, reinterpret_cast<void*>(&traverse_submitter)},
+      {Py_tp_clear, reinterpret_cast<void*>(&clear_submitter)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(&destroy_submitter)},
+      {0, nullptr},
+  };
+  static PyType_Spec spec{.name = "hardstop._engine.Submitter",
+                          .basicsize = sizeof(submitter_object),
+                          .itemsize = 0,
+                          .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+                          .slots = slots};
+  return PyType_FromSpec(&spec);
+}
+
 }  // namespace
 
 NB_MODULE(_engine, module) {
   nb::set_leak_warnings(false);
   module.attr("__version__") = nb::str(std::string(version()).c_str());
   module.attr("FutureCore") = to_python(make_future_type());
+  module.attr("Submitter") = to_python(make_submitter_type());
   module.def("use", &use_callbacks);
 
   nb::class_<pool_object>(module, "Pool")

@@ -49,6 +49,7 @@ class python_hooks final : public guardian::guardian_hooks {
     // A guardian that is a copy of the client stays out of Python: its workers are the children.
     if (failed != 0 || !executed) return failed;
     PyOS_AfterFork_Child();  // a child of the warden
+    if (!the_callbacks().guardian_main) return 0;  // its workers load the package, each for itself
     const object runtime = runtime_of(spec);
     const object loaded =
         runtime
@@ -71,6 +72,10 @@ class python_hooks final : public guardian::guardian_hooks {
   }
 
   [[noreturn]] void run_worker(guardian::worker_birth born) override {
+    if (!the_callbacks().worker_main) {
+      const object package = object::steal(PyImport_ImportModule("hardstop"));
+      if (!package) fail_to_start();
+    }
     const object runtime = runtime_of(born.spec);
     const auto number = static_cast<unsigned long long>(born.worker);
     const int guardian = born.guardian_pid;
