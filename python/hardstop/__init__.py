@@ -21,6 +21,7 @@ from ._errors import (
     ProcessTimeoutError,
     QueueFullError,
     RemoteError,
+    UnreadableError,
     WorkerDiedError,
 )
 from ._executor import ProcessPoolExecutor
@@ -80,6 +81,7 @@ __all__ = [
     "Progress",
     "QueueFullError",
     "RemoteError",
+    "UnreadableError",
     "WorkerDiedError",
     "current_job",
     "doctor",
