@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 __version__: str
@@ -19,6 +19,7 @@ class FutureCore:
     _done_callbacks: list[Callable[[Any], object]]
     @property
     def _cancel_requested(self) -> bool: ...
+    def result(self, timeout: float | None = None) -> Any: ...
     # None where the future is not a pool's.
     def _wait(self, seconds: float | None, /) -> bool | None: ...
     def _cancel(self, mode: int, grace: float | None, /) -> int | None: ...
@@ -47,6 +48,14 @@ class Pool:
         kwargs: dict[str, Any] | None,
         options: tuple[Any, ...] | None,
     ) -> Any: ...
+    # Appends a future for each call. If that raises, those before are there.
+    def submit_all(
+        self,
+        function: object,
+        calls: Iterator[tuple[Any, ...]],
+        options: tuple[Any, ...] | None,
+        futures: list[Any],
+    ) -> None: ...
     def shut_down(self, cancel_pending: bool, timeout: float | None) -> None: ...
     def cancel_running(self) -> None: ...
     def wait_closed(self, seconds: float, /) -> bool: ...

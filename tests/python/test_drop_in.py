@@ -1,4 +1,4 @@
-"""What CPython's own suite (conformance/) does not ask, and users of the standard executor rely on."""
+"""What CPython's own suite (conformance/) does not ask, and users of the standard executor need."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_shutdown_that_cancels_does_not_wait_unless_asked(make_pool):
     begun = time.monotonic()
     pool.shutdown(wait=False, cancel_futures=True)
     assert time.monotonic() - begun < 1
-    until(lambda: jobs[2].cancelled())
+    until(jobs[2].cancelled)
 
 
 class _Thing:
