@@ -48,7 +48,7 @@ async def await_end(future: Future[T]) -> T:
 def _running_loop() -> asyncio.AbstractEventLoop | None:
     """asyncio's, without importing it where nobody uses it."""
     events = sys.modules.get("asyncio.events")
-    return None if events is None else events._get_running_loop()  # type: ignore[no-any-return]
+    return None if events is None else events._get_running_loop()
 
 
 class _Bridge:

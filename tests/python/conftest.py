@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 import hardstop
-from support import METHODS, PATIENCE, command_line, descendants, our_descriptors, our_mappings, until
+from support import (
+    METHODS,
+    PATIENCE,
+    command_line,
+    descendants,
+    our_descriptors,
+    our_mappings,
+    until,
+)
 
 # Seconds after which a test that hangs shows where, and ends the run.
 HANGS_AFTER = 4 * PATIENCE

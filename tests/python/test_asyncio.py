@@ -8,11 +8,11 @@ import threading
 import time
 
 import pytest
-from jobs import double, fail, raise_when_asked, say_and_sleep, stop_when_asked
-from support import PATIENCE, alive, said
 
 import hardstop
 from hardstop import ProcessCancelTimeout, ProcessTimeout
+from jobs import double, fail, raise_when_asked, say_and_sleep, stop_when_asked
+from support import PATIENCE, alive, said
 
 
 async def appears(path):

@@ -10,6 +10,7 @@ import time
 import uuid
 
 import pytest
+
 from support import METHODS, PATIENCE, environment, marked, run_script, script, until
 
 POOL = """
@@ -210,9 +211,7 @@ def test_exit_while_jobs_leave_shared_memory(tmp_path):
 
 INTERRUPTED = {
     "result": "p.submit(time.sleep, 600).result()",
-    "result of a looked-at future": (
-        "f = p.submit(time.sleep, 600); f._condition; f.result()"
-    ),
+    "result of a looked-at future": ("f = p.submit(time.sleep, 600); f._condition; f.result()"),
     "map": "list(p.map(time.sleep, [600, 600]))",
     "as_completed": (
         "import concurrent.futures as c; list(c.as_completed([p.submit(time.sleep, 600)]))"

@@ -10,10 +10,10 @@ import time
 import weakref
 
 import pytest
-from jobs import die, double, fail, identity, say_and_sleep, wait_for_file
-from support import PATIENCE, run_script, running, said, until
 
 import hardstop
+from jobs import die, double, fail, identity, say_and_sleep, wait_for_file
+from support import PATIENCE, run_script, running, said, until
 
 
 def in_threads(count, function):

@@ -8,6 +8,7 @@ import itertools
 import time
 
 import pytest
+
 from jobs import double, say, say_and_sleep
 from support import PATIENCE, alive, gone, said, until
 

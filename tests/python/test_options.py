@@ -6,11 +6,16 @@ import functools
 import time
 
 import pytest
-from jobs import arguments, say_and_sleep, stop_when_asked
-from support import PATIENCE, said
 
 import hardstop
-from hardstop import ProcessCancelledError, ProcessCancelTimeout, ProcessTimeout, ProcessTimeoutError
+from hardstop import (
+    ProcessCancelledError,
+    ProcessCancelTimeout,
+    ProcessTimeout,
+    ProcessTimeoutError,
+)
+from jobs import arguments, say_and_sleep, stop_when_asked
+from support import PATIENCE, said
 
 
 def test_options_stand_anywhere_and_never_reach_the_function(any_pool):

@@ -14,12 +14,12 @@ import types
 from dataclasses import dataclass
 from multiprocessing.reduction import ForkingPickler
 
-import jobs
 import pytest
-from jobs import double, identity
-from support import PATIENCE, running
 
 import hardstop
+import jobs
+from jobs import double, identity
+from support import PATIENCE, running
 
 
 def ping(pool):

@@ -32,6 +32,28 @@ TEST(Growth, SparesDoNotDelayTheFirstResult) {
   EXPECT_EQ(scheduler::picture(scene.home).spares, 2U);
 }
 
+TEST(Growth, IsFilledWhenAsked) {
+  stage scene{{.workers = 3, .spares = 0}};
+  scene.engine.fill(scene.home, scene.now);
+  EXPECT_EQ(scene.workers.size(), 0U) << "nothing is born before the first job";
+  scene.submit();
+  scene.all_up();
+  EXPECT_EQ(scene.workers.size(), 1U);
+  scene.engine.fill(scene.home, scene.now);
+  EXPECT_EQ(scene.workers.size(), 3U);
+  scene.all_up();
+  EXPECT_EQ(scheduler::picture(scene.home).idle, 2U);
+}
+
+TEST(Growth, IsNotFilledAtTheEnd) {
+  stage scene{{.workers = 3, .spares = 0}};
+  stage_job& a = scene.running();
+  scene.engine.shut_down(scene.home, pending::run, std::nullopt, scene.now);
+  scene.engine.fill(scene.home, scene.now);
+  EXPECT_EQ(scene.workers.size(), 1U);
+  scene.finish(a);
+}
+
 TEST(Growth, ASpareTakesTheSlotOfWhoeverDies) {
   stage scene;
   stage_job& a = scene.running();
