@@ -523,10 +523,27 @@ class ProcessPoolExecutor(_Submitting):
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> bool | None:
         if kind is not None and issubclass(kind, (KeyboardInterrupt, SystemExit)):
-            self.shutdown(wait=True, cancel_futures=True, timeout=0)
+            self._leave()
         else:
-            self.shutdown(wait=True)
+            try:
+                self.shutdown(wait=True)
+            except (KeyboardInterrupt, SystemExit):
+                self._leave()
+                raise
         return None
+
+    def _leave(self) -> None:
+        """Somebody wants to be gone: cancels all, each job with its grace; asked again, kills."""
+        native = self._native
+        self.shutdown(wait=False, cancel_futures=True)
+        try:
+            if native is not None and self._client == os.getpid():
+                for future in native.unfinished():
+                    future.cancel()
+            self.shutdown(wait=True)
+        except (KeyboardInterrupt, SystemExit):
+            self.shutdown(wait=True, timeout=0)
+            raise
 
     def __del__(self) -> None:
         # Nobody can submit any more: accepted jobs run, then the processes end.

@@ -176,6 +176,7 @@ NB_MODULE(_engine, module) {
           },
           nb::arg("cancel_pending"), nb::arg("timeout").none())
       .def("wait_closed", &pool_object::wait_closed)
+      .def("unfinished", [](const pool_object& self) { return to_python(self.unfinished()); })
       .def("stats", [](const pool_object& self) { return to_python(self.stats()); });
 
   module.def("serve_role", [] { serve_role(); });

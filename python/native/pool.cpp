@@ -159,6 +159,11 @@ bool has_items(PyObject* kwargs) {
 
 }  // namespace
 
+std::uint64_t pool_object::next_number() {
+  static std::uint64_t last = 0;  // with the GIL
+  return ++last;
+}
+
 option_types& the_option_types() {
   static auto* const types = new option_types();
   return *types;
@@ -169,6 +174,7 @@ pool_object::pool_object(const pool_options& options,
     : pool_(options, language),
       language_(std::move(language)),
       key_(std::move(key)),
+      number_(next_number()),
       may_block_(options.max_pending != 0) {}
 
 detail::job_handle pool_object::submit_encoded(detail::encoder& payload, const job_options& options,
@@ -225,7 +231,7 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
       detail::encoder payload;
       options.write_limit(payload);
       if (write_plain_call(known->blob.get(), rest.get(), payload)) {
-        attach(future.get(), submit_encoded(payload, options.get(), known->name));
+        attach(future.get(), submit_encoded(payload, options.get(), known->name), number_);
         return future.release();
       }
     }
@@ -251,7 +257,7 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
     detail::encoder payload;
     options.write_limit(payload);
     call.write(payload);
-    attach(future.get(), submit_encoded(payload, options.get(), name));
+    attach(future.get(), submit_encoded(payload, options.get(), name), number_);
     return future.release();
   });
 }
@@ -272,6 +278,10 @@ bool pool_object::wait_closed(double seconds) {
                          std::chrono::duration<double>(std::min(std::max(seconds, 0.0), 4e9)));
   const gil_released others_run;
   return pool_.wait_closed(until);
+}
+
+PyObject* pool_object::unfinished() const {
+  return unfinished_of(number_);
 }
 
 PyObject* pool_object::stats() const {

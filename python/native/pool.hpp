@@ -46,17 +46,24 @@ class pool_object {
 
   PyObject* stats() const;
 
+  // A list of the futures whose end has not been told yet, oldest first.
+  PyObject* unfinished() const;
+
  private:
   detail::job_handle submit_encoded(detail::encoder& payload, const job_options& options,
                                     std::string_view name);
 
   void forget_functions_of_the_past();
 
+  // From 1; never given twice in one process, nor to a copy of a forked one.
+  static std::uint64_t next_number();
+
   detail::pool_handle pool_;
   std::shared_ptr<python_language> language_;
   object key_;  // what Python's side knows the pool by
   function_table functions_;
   unsigned births_seen_ = 0;
+  std::uint64_t number_;
   bool may_block_;  // the queue has a bound, and submit() may wait for room
   bool started_ = false;
 };
