@@ -650,12 +650,27 @@ class ProcessPoolExecutor(_engine.Submitter, _Submitting):
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> bool | None:
         if kind is not None and issubclass(kind, (KeyboardInterrupt, SystemExit)):
-            # Nobody will look at the results: what runs has its grace to end, and no more.
-            self.shutdown(wait=False, cancel_futures=True)
-            if self._native is not None and self._client == os.getpid():
-                self._native.cancel_running()
-        self.shutdown(wait=True)
+            self._leave()
+        else:
+            try:
+                self.shutdown(wait=True)
+            except (KeyboardInterrupt, SystemExit):
+                self._leave()
+                raise
         return None
+
+    def _leave(self) -> None:
+        """Somebody wants to be gone: cancels all, each job with its grace; asked again, kills."""
+        native = self._native
+        self.shutdown(wait=False, cancel_futures=True)
+        try:
+            if native is not None and self._client == os.getpid():
+                for future in native.unfinished():
+                    future.cancel()
+            self.shutdown(wait=True)
+        except (KeyboardInterrupt, SystemExit):
+            self.shutdown(wait=True, timeout=0)
+            raise
 
     def __del__(self) -> None:
         # Nobody can submit any more: accepted jobs run, then the processes end.

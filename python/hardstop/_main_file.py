@@ -19,8 +19,9 @@ class MainFile:
 
     def __init__(self, main: types.ModuleType) -> None:
         file = getattr(main, "__file__", None)
-        # Without either, multiprocessing prepares no __main__ for a worker.
-        self._is_imported = file is not None or getattr(main, "__spec__", None) is not None
+        # Without either, no __main__ is prepared for a worker.
+        by_name = getattr(main, "__spec__", None) is not None
+        self._is_imported = by_name or (file is not None and Path(file).exists())
         self._name = "" if file is None else Path(file).name
         try:
             tree = None if file is None else ast.parse(Path(file).read_bytes())

@@ -116,7 +116,7 @@ class Start:
         from multiprocessing.reduction import ForkingPickler
 
         self.program = _program(self.method)
-        told.preparation = spawn.get_preparation_data("hardstop")
+        told.preparation = _preparation()
         preload = forkserver._forkserver._preload_modules  # type: ignore[attr-defined]
         told.preload = list(preload)
         collected = _Descriptors()
@@ -132,6 +132,14 @@ class Start:
         """Asked for when a guardian is about to be born."""
         self.snapshot.take()
         return self._runtime
+
+
+def _preparation() -> dict[str, Any]:
+    prepared = dict(spawn.get_preparation_data("hardstop"))
+    path = prepared.get("init_main_from_path")
+    if path is not None and not os.path.exists(path):
+        del prepared["init_main_from_path"]  # "<stdin>": there is nothing to import
+    return prepared
 
 
 def _at_its_end(start: Start, call: Callable[..., object], *args: Any) -> None:

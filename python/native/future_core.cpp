@@ -313,6 +313,42 @@ PyObject* outcome_method(PyObject* self, PyObject* /*none*/) {
   return describe(core(self).job.outcome()).release();
 }
 
+// --- those that are not finished, of all pools, oldest first; with the GIL
+
+class unfinished_futures {
+ public:
+  void add(future_object& of, std::uint64_t pool) {
+    of.pool = pool;
+    of.previous = last_;
+    of.next = nullptr;
+    (last_ == nullptr ? first_ : last_->next) = &of;
+    last_ = &of;
+  }
+
+  void remove(future_object& of) {
+    if (of.pool == 0) return;
+    (of.previous == nullptr ? first_ : of.previous->next) = of.next;
+    (of.next == nullptr ? last_ : of.next->previous) = of.previous;
+    of.pool = 0;
+  }
+
+  // Looked at when a pool is left in a hurry, and never otherwise.
+  [[nodiscard]] object of_pool(std::uint64_t pool) const {
+    object list = checked(PyList_New(0));
+    for (future_object* at = first_; at != nullptr; at = at->next) {
+      if (at->pool != pool) continue;
+      if (PyList_Append(list.get(), reinterpret_cast<PyObject*>(at)) != 0) throw python_error();
+    }
+    return list;
+  }
+
+ private:
+  future_object* first_ = nullptr;
+  future_object* last_ = nullptr;
+};
+
+unfinished_futures unfinished;
+
 // --- members made when asked for
 
 PyObject* get_condition(PyObject* self, void* /*closure*/) {
@@ -473,6 +509,7 @@ bool future_completion::complete() {
     // Not a signal handler's here: something raised SystemExit or the like while it was read.
     fail_to_resolve(of_);
   }
+  unfinished.remove(of_);
   run_callbacks(self, caller::completer);
   Py_DECREF(self);  // attach()'s; may destroy *this
   return true;
@@ -503,9 +540,14 @@ void fail_with_what_is_raised(PyObject* future) {
   of.resolved = resolution::done;
 }
 
-void attach(PyObject* future, detail::job_handle job) {
+PyObject* unfinished_of(std::uint64_t pool) {
+  return translated([&] { return unfinished.of_pool(pool).release(); });
+}
+
+void attach(PyObject* future, detail::job_handle job, std::uint64_t pool) {
   future_object& of = core(future);
   of.job = std::move(job);
+  unfinished.add(of, pool);
   Py_INCREF(future);
   of.job.on_done(of.completion);
 }

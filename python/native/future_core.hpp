@@ -57,6 +57,9 @@ struct future_object {
   future_news news;
   resolution resolved;
   bool cancel_requested;
+  std::uint64_t pool;  // the number of its pool, while it is among the unfinished
+  future_object* previous;
+  future_object* next;
   PyObject* state;
   PyObject* result;
   PyObject* exception;
@@ -73,8 +76,12 @@ PyObject* make_future_type();
 // a job, it is from then on as those of concurrent.futures. What is no Exception is thrown instead.
 void fail_with_what_is_raised(PyObject* future);
 
-// A future takes its job. Keeps it alive until the completer has seen it done.
-void attach(PyObject* future, detail::job_handle job);
+// A future takes its job, of a pool that is known by a number. Keeps it alive until the completer
+// has seen it done.
+void attach(PyObject* future, detail::job_handle job, std::uint64_t pool);
+
+// A list of the pool's futures that the completer has not seen done. Null with an exception set.
+PyObject* unfinished_of(std::uint64_t pool);
 
 // The future's job is cancelled with the token of that pipe. Throws system_failure.
 void follow(PyObject* future, int pipe);

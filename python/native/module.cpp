@@ -283,12 +283,12 @@ NB_MODULE(_engine, module) {
             }
           },
           nb::arg("cancel_pending"), nb::arg("timeout").none())
-      .def("cancel_running", &pool_object::cancel_running)
       .def("wait_closed", &pool_object::wait_closed)
       .def("workers",
            [](const pool_object& self, bool fill) { return to_python(self.workers(fill)); })
       .def("broken", [](const pool_object& self) { return to_python(self.broken()); })
       .def("wait_begun", [](pool_object& self) { return to_python(self.wait_begun()); })
+      .def("unfinished", [](const pool_object& self) { return to_python(self.unfinished()); })
       .def("stats", [](const pool_object& self) { return to_python(self.stats()); });
 
   module.def("serve_role", [] { serve_role(); });

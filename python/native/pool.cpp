@@ -187,6 +187,11 @@ bool in_event_loop() {
 
 }  // namespace
 
+std::uint64_t pool_object::next_number() {
+  static std::uint64_t last = 0;  // with the GIL
+  return ++last;
+}
+
 option_types& the_option_types() {
   static auto* const types = new option_types();
   return *types;
@@ -197,6 +202,7 @@ pool_object::pool_object(const pool_options& options, std::shared_ptr<python_lan
     : pool_(options, language),
       language_(std::move(language)),
       key_(std::move(key)),
+      number_(next_number()),
       may_block_(options.max_pending != 0),
       start_timeout_(options.start_timeout) {}
 
@@ -255,7 +261,7 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
       detail::encoder payload;
       options.write_limit(payload);
       if (write_plain_call(known->blob.get(), rest.get(), payload)) {
-        attach(future.get(), submit_encoded(payload, options.get(), known->name));
+        attach(future.get(), submit_encoded(payload, options.get(), known->name), number_);
         return future.release();
       }
     }
@@ -274,7 +280,7 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
         options.write_limit(payload);
         write_function(format::pickled_call, known->blob.get(), payload);
         arguments.write(payload);
-        attach(future.get(), submit_encoded(payload, options.get(), known->name));
+        attach(future.get(), submit_encoded(payload, options.get(), known->name), number_);
         return future.release();
       }
     }
@@ -297,7 +303,7 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
     detail::encoder payload;
     options.write_limit(payload);
     call.write(payload);
-    attach(future.get(), submit_encoded(payload, options.get(), name));
+    attach(future.get(), submit_encoded(payload, options.get(), name), number_);
     return future.release();
   });
 }
@@ -324,11 +330,6 @@ void pool_object::shut_down(bool cancel_pending, std::optional<double> timeout) 
   }
   const gil_released others_run;
   pool_.shutdown(how);
-}
-
-void pool_object::cancel_running() {
-  const gil_released others_run;
-  pool_.cancel_running();
 }
 
 bool pool_object::wait_closed(double seconds) {
@@ -381,6 +382,10 @@ PyObject* pool_object::wait_begun() {
     first_ = {};
     Py_RETURN_NONE;
   });
+}
+
+PyObject* pool_object::unfinished() const {
+  return unfinished_of(number_);
 }
 
 PyObject* pool_object::stats() const {

@@ -45,9 +45,6 @@ class pool_object {
   // Does not wait.
   void shut_down(bool cancel_pending, std::optional<double> timeout);
 
-  // Each job that runs, with its own grace. Does not wait.
-  void cancel_running();
-
   // Waits at most so long; true: everything is gone. Releases the GIL.
   bool wait_closed(double seconds);
 
@@ -63,6 +60,8 @@ class pool_object {
 
   // Waits until some job has begun, or none can. Releases the GIL.
   PyObject* wait_begun();
+  // A list of the futures whose end has not been told yet, oldest first.
+  PyObject* unfinished() const;
 
  private:
   detail::job_handle submit_encoded(detail::encoder& payload, const job_options& options,
@@ -70,11 +69,15 @@ class pool_object {
 
   void forget_functions_of_the_past();
 
+  // From 1; never given twice in one process, nor to a copy of a forked one.
+  static std::uint64_t next_number();
+
   detail::pool_handle pool_;
   std::shared_ptr<python_language> language_;
   object key_;  // what Python's side knows the pool by
   function_table functions_;
   unsigned births_seen_ = 0;
+  std::uint64_t number_;
   bool may_block_;  // the queue has a bound, and submit() may wait for room
   bool started_ = false;
   detail::job_handle first_;  // until something is known to have begun

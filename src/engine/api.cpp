@@ -183,10 +183,6 @@ void pool_handle::shutdown(const shutdown_options& options) const {
   if (options.wait) home.wait_closed(*pool_);
 }
 
-void pool_handle::cancel_running() const {
-  home_of(*pool_).cancel_running(*pool_);
-}
-
 bool pool_handle::wait_closed(std::chrono::steady_clock::time_point until) const {
   engine::engine& home = home_of(*pool_);
   while (!ended(*pool_)) {

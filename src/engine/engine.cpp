@@ -324,20 +324,6 @@ job_state engine::observe(job& which) {
                                                                               : job_state::queued;
 }
 
-void engine::cancel_running(pool& home) {
-  turn now(*this);
-  std::vector<job*> running;
-  for (auto* at = home.workers.front(); at != nullptr; at = schedule::sibling_list::after(*at)) {
-    for (auto* each = at->lane.front(); each != nullptr; each = schedule::job_list::after(*each)) {
-      running.push_back(&ours(*each));
-    }
-  }
-  for (job* each : running) {
-    if (each->state == schedule::job_state::ended) continue;
-    scheduler_.cancel(*each, schedule::cancel_mode::grace, grace_or_now(each->grace), now.now());
-  }
-}
-
 void engine::listen(job& which, detail::news_listener& to) {
   turn now(*this);
   if (which.state == schedule::job_state::ended) return;

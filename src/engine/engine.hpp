@@ -114,7 +114,6 @@ class engine final : private schedule::effects {
   cancel_result cancel(job&, cancel_mode, std::optional<nanoseconds> grace);
   bool wait(job&, std::optional<os::time_point> until);
   job_state observe(job&);
-  void cancel_running(pool&);
   void listen(job&, detail::news_listener&);
   std::vector<std::byte> news_of(job&);
   int pid_of(job&);

@@ -20,6 +20,7 @@ from support import (
     descendants,
     our_descriptors,
     our_mappings,
+    pool_processes,
     until,
 )
 
@@ -52,7 +53,7 @@ def _ours() -> set[int]:
     """Processes below this one, but for those that multiprocessing keeps for all."""
     return {
         pid
-        for pid in descendants(os.getpid())
+        for pid in descendants(os.getpid()) | pool_processes(os.getpid())
         if "resource_tracker" not in command_line(pid) and "forkserver" not in command_line(pid)
     }
 

@@ -101,6 +101,33 @@ def descendants(root: int) -> set[int]:
     return found
 
 
+def _pidfds_of(pid: int) -> set[int]:
+    """The processes to which ``pid`` holds a pidfd."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fdinfo"):
+            with contextlib.suppress(OSError):
+                for line in Path(f"/proc/{pid}/fdinfo/{name}").read_text().splitlines():
+                    if line.startswith("Pid:"):
+                        found.add(int(line.split()[1]))
+    return found
+
+
+def pool_processes(client: int) -> set[int]:
+    """Living processes of the client's pools: they hang from wardens, which watch the client."""
+    found: set[int] = set()
+    for pid in processes():
+        if status_of(pid).get("Name") == "hardstop-warden" and client in _pidfds_of(pid):
+            found |= {pid} | descendants(pid)
+    return {pid for pid in found if alive(pid)}
+
+
+def guardians(client: int) -> list[int]:
+    """Of the client's pools."""
+    names = {pid: status_of(pid).get("Name") for pid in pool_processes(client)}
+    return sorted(pid for pid, name in names.items() if name == "hardstop-guard")
+
+
 def marked(mark: str) -> set[int]:
     """Living processes that have ``mark`` in the environment they were executed with."""
     wanted = mark.encode()

@@ -244,24 +244,49 @@ def test_ctrl_c(where, tmp_path):
         time.sleep(0.2)  # until it blocks, most likely; it is right if it does not, too
         os.kill(started.pid, signal.SIGINT)
         assert started.line() == "handled"
-        if where in ("shutdown", "the end of the with block"):
-            until(lambda: "interrupted" in started.line() or started.process.poll() is not None)
-            for pid in started.others():
-                assert pid
-            until(lambda: started.process.poll() is not None or _kill_again(started), "its end")
-            started.process.communicate(timeout=PATIENCE)
-            started.all_gone()
-            return
         code, out, err = started.end()
     assert code == 0, err
     assert "interrupted" in out
 
 
-def _kill_again(started):
-    """A job without end is waited for at exit; a second Ctrl-C says what is wanted."""
-    os.kill(started.pid, signal.SIGINT)
-    time.sleep(0.1)
-    return False
+def test_leaving_gives_each_job_its_grace(method, tmp_path):
+    """The job that obeys ends by itself; the one without a grace is killed."""
+    text = """
+        try:
+            with pool() as p:
+                f = p.submit(stop_when_asked, sys.argv[2], "obeyed", ProcessCancelTimeout(60))
+                while not os.path.exists(sys.argv[2]): time.sleep(0.01)
+                g = p.submit(time.sleep, 600)
+                while not g.running(): time.sleep(0.01)
+                h = p.submit(time.sleep, 600)
+                sys.exit(3)
+        except SystemExit as error:
+            print(f.result(), g.cancelled(), h.cancelled(), error.code)
+    """
+    with script(in_folder(text), tmp_path, method, str(tmp_path / method)) as started:
+        code, out, err = started.end()
+    assert (code, out.split()) == (0, ["obeyed", "True", "True", "3"]), err
+
+
+def test_leaving_in_a_hurry_ends_a_grace(tmp_path):
+    """A second Ctrl-C."""
+    text = """
+        try:
+            with pool() as p:
+                f = p.submit(say_and_sleep, sys.argv[2], ProcessCancelTimeout(600))
+                while not os.path.exists(sys.argv[2]): time.sleep(0.01)
+                print("ready", flush=True)
+                f.result()
+        except KeyboardInterrupt:
+            print("interrupted", f.done())
+    """
+    with script(in_folder(text), tmp_path, "fork", str(tmp_path / "a")) as started:
+        assert started.line() == "ready"
+        for _ in range(2):
+            time.sleep(0.2)
+            os.kill(started.pid, signal.SIGINT)
+        code, out, err = started.end()
+    assert (code, out.split()) == (0, ["interrupted", "True"]), err
 
 
 def test_a_handler_that_returns_does_not_disturb(tmp_path):

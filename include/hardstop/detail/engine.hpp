@@ -186,9 +186,6 @@ class pool_handle {
   /// would_deadlock if asked to wait in the delivery thread.
   void shutdown(const shutdown_options& options) const;
 
-  /// Cancels every job that a worker has, each with its own grace. Queued ones are shutdown()'s.
-  void cancel_running() const;
-
   /// Waits for the end of a pool that was shut down; false if the time came first.
   [[nodiscard]] bool wait_closed(std::chrono::steady_clock::time_point until) const;
 
