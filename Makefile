@@ -35,6 +35,7 @@ conformance: setup ## all of CPython's tests of concurrent.futures, on each inte
 bench: setup ## measure; writes the tables of README and docs to build/bench/
 	@$(RELEASE) --target hardstop_bench
 	@build/release/bench/hardstop_bench
+	@bench/python/measure
 
 fuzz: setup ## fuzz every decoder, FUZZ_SECONDS=60 each
 	@scripts/fuzz $(FUZZ_SECONDS)
