@@ -631,6 +631,7 @@ class ProcessPoolExecutor(_engine.Submitter, _Submitting):
             native.shut_down(cancel_futures, timeout)
         if wait:
             _wait_closed(native)
+            _engine.flush_completer()  # every future has its end, and its callbacks have run
             self._forget(native)
 
     def _forget(self, native: _engine.Pool) -> None:

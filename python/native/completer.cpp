@@ -3,6 +3,8 @@
 #include <sys/prctl.h>
 
 #include <atomic>
+#include <memory>
+#include <semaphore>
 #include <thread>
 
 #include "os/futex.hpp"
@@ -64,6 +66,34 @@ void completer::tell(told& whom) noexcept {
   if (first != nullptr) return;
   bell_.fetch_add(1, std::memory_order_seq_cst);
   os::futex_wake(bell_, os::futex_scope::process);
+}
+
+namespace {
+
+// Stands behind everything that was told before it.
+class mark final : public told {
+ public:
+  bool complete() override {
+    // The one that waits goes on, and destroys *this, before release() has returned.
+    const auto reached = reached_;
+    reached->release();
+    return true;
+  }
+
+  void wait() { reached_->acquire(); }
+
+ private:
+  std::shared_ptr<std::binary_semaphore> reached_ = std::make_shared<std::binary_semaphore>(0);
+};
+
+}  // namespace
+
+void completer::flush() {
+  if (!thread_.joinable() || thread_.get_id() == std::this_thread::get_id()) return;
+  mark here;
+  tell(here);
+  const gil_released others_run;
+  here.wait();
 }
 
 void completer::take_all() {

@@ -39,6 +39,10 @@ class completer {
   // Whether this is its thread.
   [[nodiscard]] bool is_here() const { return thread_.get_id() == std::this_thread::get_id(); }
 
+  // Waits until all that was told before has been completed; does nothing in the completer's own
+  // thread. With the GIL, which it releases.
+  void flush();
+
   // Any thread, without the GIL. In the order of the calls, of one thread.
   void tell(told& whom) noexcept;
 

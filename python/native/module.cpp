@@ -297,6 +297,7 @@ NB_MODULE(_engine, module) {
     token_watch::instance().stop();
     completer::instance().stop();
   });
+  module.def("flush_completer", [] { completer::instance().flush(); });
   module.def("token_grace", &look_into);
   module.def("follow_token", [](int pipe, nb::handle future) {
     try {

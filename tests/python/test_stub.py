@@ -27,6 +27,10 @@ def declared(body: list[ast.stmt]) -> dict[str, ast.stmt]:
     return found
 
 
+# Typed where it is used: Executor's overloads would be hidden by it.
+UNTYPED = {"Submitter": {"submit"}}
+
+
 def existing(owner: Any) -> set[str]:
     """What it has of its own, but for what every module and class has."""
     usual = {"__doc__", "__file__", "__loader__", "__module__", "__name__", "__package__"}
@@ -62,5 +66,5 @@ def test_the_stub_names_what_the_module_has() -> None:
 def test_the_stub_names_what_a_class_has(node: ast.ClassDef) -> None:
     owner = getattr(_engine, node.name)
     names = declared(node.body)
-    assert set(names) == existing(owner)
+    assert set(names) | UNTYPED.get(node.name, set()) == existing(owner)
     check_functions(owner, names)
