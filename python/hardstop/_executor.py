@@ -532,6 +532,7 @@ class ProcessPoolExecutor(_engine.Submitter, _Submitting):
             self._initargs,
             self._finalizer,
             self._max_worker_memory,
+            self._settings["variables"],
         )
         settings = {**self._settings, "start": start.method, "descriptors": start.descriptors}
         return _engine.Pool(settings, start.snapshot, start.program, start.runtime)

@@ -8,7 +8,7 @@ import multiprocessing.context
 import os
 import pickle
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import spawn, util
 from typing import Any
 
@@ -88,6 +88,7 @@ class Start:
         initargs: tuple[Any, ...],
         finalizer: Callable[[], object] | None = None,
         max_worker_memory: int = 0,
+        variables: Sequence[tuple[str, str | None]] = (),
     ) -> None:
         self.method = context.get_start_method()
         self.program: list[str] = []
@@ -98,6 +99,7 @@ class Start:
             client_pid=os.getpid(),
             client_name=multiprocessing.current_process().name,
             max_worker_memory=max_worker_memory,
+            variables=tuple(variables),
         )
         if self.method == "fork":
             told.initializer, told.initargs = initializer, initargs

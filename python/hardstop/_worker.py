@@ -26,6 +26,7 @@ class Told:
     method: str
     client_pid: int
     client_name: str
+    variables: tuple[tuple[str, str | None], ...] = ()
     initializer: Callable[..., object] | None = None
     initargs: tuple[Any, ...] = ()
     finalizer: Callable[[], object] | None = None
@@ -102,6 +103,15 @@ def _use_tracker(told: Told) -> None:
         resource_tracker._resource_tracker._fd = told.tracker  # type: ignore[attr-defined]
 
 
+def _set_variables(told: Told) -> None:
+    """The engine sets them, too, but os.environ is a copy from when os was imported."""
+    for name, value in told.variables:
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 def _restore_signals() -> None:
     """Python's handlers as the client had them: the guardian has put all to default."""
     for number in signal.valid_signals():
@@ -119,6 +129,7 @@ def worker_main(number: int, guardian: int, runtime: bytes) -> int:
 
     _executor.forget_client()
     told = _present = _read(runtime)
+    _set_variables(told)
     _restore_signals()
     context = multiprocessing.get_context(told.method)
     if told.preparation:

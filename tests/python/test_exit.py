@@ -261,11 +261,11 @@ def test_leaving_gives_each_job_its_grace(method, tmp_path):
                 h = p.submit(time.sleep, 600)
                 sys.exit(3)
         except SystemExit as error:
-            print(f.result(), g.cancelled(), h.cancelled(), error.code)
+            print(f.result(), type(g.exception()).__name__, h.cancelled(), error.code)
     """
     with script(in_folder(text), tmp_path, method, str(tmp_path / method)) as started:
         code, out, err = started.end()
-    assert (code, out.split()) == (0, ["obeyed", "True", "True", "3"]), err
+    assert (code, out.split()) == (0, ["obeyed", "ProcessCancelledError", "True", "3"]), err
 
 
 def test_leaving_in_a_hurry_ends_a_grace(tmp_path):
