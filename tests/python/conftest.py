@@ -34,7 +34,19 @@ def pytest_configure(config: pytest.Config) -> None:
     _stderr = os.fdopen(os.dup(sys.__stderr__.fileno()), "w")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--turn", metavar="K/N", help="of N tests in a row only number K, from 0")
+
+
+def _take_turns(turn: str, config: pytest.Config, items: list[pytest.Item]) -> None:
+    mine, of = map(int, turn.split("/"))
+    config.hook.pytest_deselected(items=[each for at, each in enumerate(items) if at % of != mine])
+    items[:] = items[mine::of]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--turn"):
+        _take_turns(config.getoption("--turn"), config, items)
     if config.getoption("-m") or config.getoption("-k"):
         return
     for item in items:

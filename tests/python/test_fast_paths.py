@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from jobs import double
 
 from hardstop import _pickling
+from jobs import double
 
 
 @dataclass

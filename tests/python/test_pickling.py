@@ -174,7 +174,9 @@ def test_something_not_callable(pool):
 
 def test_arguments_that_cannot_be_read(any_pool):
     error = any_pool.submit(identity, jobs.CannotBeRead()).exception(PATIENCE)
-    assert isinstance(error, hardstop.UnreadableError)  # as for the standard library, BrokenProcessPool
+    assert isinstance(
+        error, hardstop.UnreadableError
+    )  # as for the standard library, BrokenProcessPool
     assert "ArithmeticError" in str(error)
     assert ping(any_pool)
 
