@@ -9,8 +9,11 @@ import signal
 import threading
 import time
 
-import jobs
 import pytest
+
+import hardstop
+import jobs
+from hardstop import ProcessCancelledError, ProcessTimeout, ProcessTimeoutError, WorkerDiedError
 from jobs import double, identity, pid_after, say, say_and_sleep, wait_for_file
 from support import (
     PATIENCE,
@@ -24,9 +27,6 @@ from support import (
     said,
     until,
 )
-
-import hardstop
-from hardstop import ProcessCancelledError, ProcessTimeout, ProcessTimeoutError, WorkerDiedError
 
 VILLAINS = [
     jobs.hold_the_gil,
@@ -326,7 +326,10 @@ def kill_storm(pool, seconds, jobs_at_once=20):
     try:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            futures = [pool.submit(identity, (at, b"x" * rng.randrange(100_000))) for at in range(jobs_at_once)]
+            futures = [
+                pool.submit(identity, (at, b"x" * rng.randrange(100_000)))
+                for at in range(jobs_at_once)
+            ]
             futures[rng.randrange(jobs_at_once)].cancel()
             for at, future in enumerate(futures):
                 try:

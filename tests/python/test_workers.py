@@ -13,12 +13,12 @@ import threading
 import time
 from multiprocessing import util
 
-import jobs
 import pytest
-from jobs import double, nested, pid_after, process_facts, say, say_and_sleep
-from support import PATIENCE, alive, gone, run_script, said, until
 
 import hardstop
+import jobs
+from jobs import double, nested, pid_after, process_facts, say, say_and_sleep
+from support import PATIENCE, alive, gone, run_script, said, until
 
 _value = None
 
