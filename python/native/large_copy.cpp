@@ -26,8 +26,8 @@ void copy_large(void* to, const void* from, std::size_t size) noexcept {
       // Whole pages of ours only; what is there already stays as it is.
       const auto begin = (reinterpret_cast<std::uintptr_t>(target + done) + page - 1) & ~(page - 1);
       const auto end = reinterpret_cast<std::uintptr_t>(target + done + part) & ~(page - 1);
-      asked = begin >= end || ::madvise(reinterpret_cast<void*>(begin), end - begin,
-                                        populate_for_writing) == 0;
+      asked = begin >= end ||
+              ::madvise(reinterpret_cast<void*>(begin), end - begin, populate_for_writing) == 0;
     }
     std::memcpy(target + done, source + done, part);
     done += part;

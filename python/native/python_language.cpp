@@ -48,7 +48,7 @@ class python_hooks final : public guardian::guardian_hooks {
     const int failed = guardian_hooks::in_guardian(spec);
     // A guardian that is a copy of the client stays out of Python: its workers are the children.
     if (failed != 0 || !executed) return failed;
-    PyOS_AfterFork_Child();  // a child of the warden
+    PyOS_AfterFork_Child();                        // a child of the warden
     if (!the_callbacks().guardian_main) return 0;  // its workers load the package, each for itself
     const object runtime = runtime_of(spec);
     const object loaded =
