@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jobs
 from contestants import WORKERS, Cannot, Contestant, load, make
 from processes import Ends, activity, family, unique_memory
+
+import jobs
 
 Figures = dict[str, float]
 Cell = Callable[[str], Figures]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 
-import jobs
 from contestants import WORKERS, make
+
+import jobs
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ A contestant is made by name in a process of its own. What it cannot do, it refu
 :class:`Cannot`; the table says so.
 """
 
+# ruff: noqa: ARG002 - what a contestant cannot do takes arguments all the same
+
 from __future__ import annotations
 
 import asyncio
@@ -35,7 +37,9 @@ class Contestant:
         """Submits one and waits for its result."""
         raise Cannot
 
-    def trips(self, fn: Callable[..., Any], args: tuple[Any, ...], n: int, pause: float) -> list[float]:
+    def trips(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], n: int, pause: float
+    ) -> list[float]:
         """How long each of so many round trips took, begun ``pause`` seconds apart."""
         took = []
         for _ in range(n):
@@ -243,7 +247,9 @@ class _Loop(Contestant):
     def many(self, fn: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> None:
         self.in_loop(partial(self._many, fn, calls))
 
-    def trips(self, fn: Callable[..., Any], args: tuple[Any, ...], n: int, pause: float) -> list[float]:
+    def trips(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], n: int, pause: float
+    ) -> list[float]:
         return self.in_loop(partial(self._trips, fn, args, n, pause))  # type: ignore[no-any-return]
 
     def one(self, fn: Callable[..., Any], *args: Any) -> Any:

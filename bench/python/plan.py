@@ -96,34 +96,131 @@ def _throughput() -> list[Row]:
         Row("", "flood", "rate", RATE, PROCESS_POOLS, "≥ 25x", _times(25)),
         Row("`list(map)`", "map_all", "rate", RATE, THREADS, "≥ 8x", _times(8)),
         Row("", "map_all", "rate", RATE, PROCESS_POOLS, "", _times(0)),
-        Row("`as_completed` over 20 000", "as_completed", "rate", RATE, THREADS, "≥ 1.2x", _times(1.2)),
-        Row("a dataclass and a dict as arguments", "pickled", "rate", RATE, THREADS, "≥ 2x", _times(2)),
+        Row(
+            "`as_completed` over 20 000",
+            "as_completed",
+            "rate",
+            RATE,
+            THREADS,
+            "≥ 1.2x",
+            _times(1.2),
+        ),
+        Row(
+            "a dataclass and a dict as arguments",
+            "pickled",
+            "rate",
+            RATE,
+            THREADS,
+            "≥ 2x",
+            _times(2),
+        ),
         Row("", "pickled", "rate", RATE, PROCESS_POOLS, "", _times(0)),
-        Row("asyncio, 100 tasks, `run_in_executor`", "loop_executor", "rate", RATE, THREADS, "≥ 1.3x", _times(1.3)),
-        Row("asyncio, 100 tasks, `await pool.run`", "loop_run", "rate", RATE, THREADS, "≥ 6x", _times(6), peer_cell="loop_executor"),
+        Row(
+            "asyncio, 100 tasks, `run_in_executor`",
+            "loop_executor",
+            "rate",
+            RATE,
+            THREADS,
+            "≥ 1.3x",
+            _times(1.3),
+        ),
+        Row(
+            "asyncio, 100 tasks, `await pool.run`",
+            "loop_run",
+            "rate",
+            RATE,
+            THREADS,
+            "≥ 6x",
+            _times(6),
+            peer_cell="loop_executor",
+        ),
         Row("", "loop_run", "rate", RATE, LOOPS, "", _times(0)),
     ]
 
 
 def _round_trips() -> list[Row]:
     return [
-        Row("round trip back to back, p50", "round_trip", "p50", TIME, THREADS, "≤ 0.5x the time", _times(2)),
-        Row("round trip back to back, p99", "round_trip", "p99", TIME, PROCESS_POOLS, "no worse", _times(1)),
-        Row("round trip, one per ms, p50", "round_trip", "paced_p50", TIME, THREADS, "≤ 1x the time", _times(1)),
-        Row("round trip, one per ms, p99", "round_trip", "paced_p99", TIME, PROCESS_POOLS, "no worse", _times(1)),
-        Row("round trip beside a CPU hog, p50", "round_trip_beside_hog", "p50", TIME, THREADS, "", _times(0)),
-        Row("round trip beside a CPU hog, p99", "round_trip_beside_hog", "p99", TIME, PROCESS_POOLS, "no worse", _times(1)),
+        Row(
+            "round trip back to back, p50",
+            "round_trip",
+            "p50",
+            TIME,
+            THREADS,
+            "≤ 0.5x the time",
+            _times(2),
+        ),
+        Row(
+            "round trip back to back, p99",
+            "round_trip",
+            "p99",
+            TIME,
+            PROCESS_POOLS,
+            "no worse",
+            _times(1),
+        ),
+        Row(
+            "round trip, one per ms, p50",
+            "round_trip",
+            "paced_p50",
+            TIME,
+            THREADS,
+            "≤ 1x the time",
+            _times(1),
+        ),
+        Row(
+            "round trip, one per ms, p99",
+            "round_trip",
+            "paced_p99",
+            TIME,
+            PROCESS_POOLS,
+            "no worse",
+            _times(1),
+        ),
+        Row(
+            "round trip beside a CPU hog, p50",
+            "round_trip_beside_hog",
+            "p50",
+            TIME,
+            THREADS,
+            "",
+            _times(0),
+        ),
+        Row(
+            "round trip beside a CPU hog, p99",
+            "round_trip_beside_hog",
+            "p99",
+            TIME,
+            PROCESS_POOLS,
+            "no worse",
+            _times(1),
+        ),
     ]
 
 
 def _echoes() -> list[Row]:
     targets = {"1": 8, "16": 20, "64": 30}
     rows = [
-        Row(f"echo of {size} MB of bytes", "echo_bytes", size, TIME, PROCESS_POOLS, "≥ 5x", _times(5))
+        Row(
+            f"echo of {size} MB of bytes",
+            "echo_bytes",
+            size,
+            TIME,
+            PROCESS_POOLS,
+            "≥ 5x",
+            _times(5),
+        )
         for size in targets
     ]
     return rows + [
-        Row(f"echo of {size} MB in numpy", "echo_numpy", size, TIME, PROCESS_POOLS, f"≥ {factor}x", _times(factor))
+        Row(
+            f"echo of {size} MB in numpy",
+            "echo_numpy",
+            size,
+            TIME,
+            PROCESS_POOLS,
+            f"≥ {factor}x",
+            _times(factor),
+        )
         for size, factor in targets.items()
     ]
 
@@ -132,12 +229,60 @@ def _kills() -> list[Row]:
     late = "≤ 2 ms"
     return [
         Row("cancel → process gone, p50", "cancel", "p50", TIME, KILLERS, "≤ 2 ms", _below(2e-3)),
-        Row("cancel → process and its child gone, p50", "cancel_tree", "p50", TIME, KILLERS, "≤ 2 ms", _below(2e-3)),
-        Row("cancel → next job running, p50", "next_job", "p50", TIME, KILLERS, "≤ 300 µs", _below(300e-6)),
-        Row("time-out, GIL held: late by, p99", "late_gil_held", "p99", TIME, TIMERS, late, _below(2e-3)),
-        Row("time-out, SIGTERM ignored: late by, p99", "late_sigterm_ignored", "p99", TIME, TIMERS, late, _below(2e-3)),
-        Row("a neighbour's worst round trip while jobs are killed", "neighbour", "worst", TIME, KILLERS, "≤ 2 ms", _below(2e-3)),
-        Row("client gets SIGKILL → all gone", "client_killed", "worst", TIME, KILLERS, "≤ 20 ms", _below(20e-3)),
+        Row(
+            "cancel → process and its child gone, p50",
+            "cancel_tree",
+            "p50",
+            TIME,
+            KILLERS,
+            "≤ 2 ms",
+            _below(2e-3),
+        ),
+        Row(
+            "cancel → next job running, p50",
+            "next_job",
+            "p50",
+            TIME,
+            KILLERS,
+            "≤ 300 µs",
+            _below(300e-6),
+        ),
+        Row(
+            "time-out, GIL held: late by, p99",
+            "late_gil_held",
+            "p99",
+            TIME,
+            TIMERS,
+            late,
+            _below(2e-3),
+        ),
+        Row(
+            "time-out, SIGTERM ignored: late by, p99",
+            "late_sigterm_ignored",
+            "p99",
+            TIME,
+            TIMERS,
+            late,
+            _below(2e-3),
+        ),
+        Row(
+            "a neighbour's worst round trip while jobs are killed",
+            "neighbour",
+            "worst",
+            TIME,
+            KILLERS,
+            "≤ 2 ms",
+            _below(2e-3),
+        ),
+        Row(
+            "client gets SIGKILL → all gone",
+            "client_killed",
+            "worst",
+            TIME,
+            KILLERS,
+            "≤ 20 ms",
+            _below(20e-3),
+        ),
     ]
 
 
@@ -146,11 +291,35 @@ def _sizes() -> list[Row]:
     for method in METHODS:
         ours, standard = f"hardstop_{method}", (f"std_{method}",)
         rows += [
-            Row(f"start → first result, {method}", "start", "first", TIME, standard, "≤ 1x the time", _times(1), ours),
-            Row(f"memory of an idle worker, {method}", "memory", "worker", SIZE, standard, "≤ 1x", _times(1), ours),
             Row(
-                f"memory of the whole pool, {method}", "memory", "pool", SIZE, standard,
-                "≤ + 1 worker + 4 MB", _within(4e6), ours,
+                f"start → first result, {method}",
+                "start",
+                "first",
+                TIME,
+                standard,
+                "≤ 1x the time",
+                _times(1),
+                ours,
+            ),
+            Row(
+                f"memory of an idle worker, {method}",
+                "memory",
+                "worker",
+                SIZE,
+                standard,
+                "≤ 1x",
+                _times(1),
+                ours,
+            ),
+            Row(
+                f"memory of the whole pool, {method}",
+                "memory",
+                "pool",
+                SIZE,
+                standard,
+                "≤ + 1 worker + 4 MB",
+                _within(4e6),
+                ours,
             ),
         ]
     return rows
@@ -163,8 +332,24 @@ def rows() -> list[Row]:
         *_echoes(),
         *_kills(),
         *_sizes(),
-        Row("idle pool, context switches per second", "idle", "switches", COUNT, ("std_fork", "mp_pool", "pebble"), "0", lambda ours, _ratio: ours == 0),
-        Row("idle pool, CPU time in 2 s, ticks of 10 ms", "idle", "ticks", COUNT, ("std_fork", "mp_pool", "pebble"), "0", lambda ours, _ratio: ours == 0),
+        Row(
+            "idle pool, context switches per second",
+            "idle",
+            "switches",
+            COUNT,
+            ("std_fork", "mp_pool", "pebble"),
+            "0",
+            lambda ours, _ratio: ours == 0,
+        ),
+        Row(
+            "idle pool, CPU time in 2 s, ticks of 10 ms",
+            "idle",
+            "ticks",
+            COUNT,
+            ("std_fork", "mp_pool", "pebble"),
+            "0",
+            lambda ours, _ratio: ours == 0,
+        ),
     ]
 
 

@@ -25,7 +25,7 @@ _SCALES = {
 
 def shown(value: float | None, unit: str) -> str:
     if value is None:
-        return "–"
+        return "-"
     if math.isinf(value):
         return "never"
     if unit == COUNT:
@@ -73,7 +73,7 @@ def table(results: Results) -> list[dict[str, Any]]:
                 "target": row.target,
                 "hardstop": _spread(results.figure(row.cell, row.ours, row.figure), ours, row.unit),
                 "best_peer": title(best[0]) if best else "",
-                "best_peer_figure": shown(best[1], row.unit) if best else "–",
+                "best_peer_figure": shown(best[1], row.unit) if best else "-",
                 "ratio": _ratio(ratio),
                 "verdict": verdict,
             }
@@ -96,20 +96,21 @@ def _with_extra(ours: float, ratio: float | None, extra: float) -> float:
 
 def _ratio(ratio: float | None) -> str:
     if ratio is None or math.isinf(ratio) or ratio == 0:
-        return "–"
+        return "-"
     return f"{_digits(ratio)}x"
 
 
 def _main_table(lines: list[dict[str, Any]]) -> str:
-    text = "| figure, 2 workers | target | hardstop | best of the others | its figure | better by | |\n"
+    text = "| figure, 2 workers | target | hardstop "
+    text += "| best of the others | its figure | better by | |\n"
     text += "|---|---|---|---|---|---|---|\n"
     for line in lines:
         verdict = "**missed**" if line["verdict"] == "missed" else line["verdict"]
         cells = [
             line["figure"],
-            line["target"] or "–",
+            line["target"] or "-",
             line["hardstop"],
-            line["best_peer"] or "–",
+            line["best_peer"] or "-",
             line["best_peer_figure"],
             line["ratio"],
             verdict,
@@ -118,7 +119,14 @@ def _main_table(lines: list[dict[str, Any]]) -> str:
     return text
 
 
-_UNITS = {"rate": RATE, "worker": SIZE, "pool": SIZE, "processes": COUNT, "switches": COUNT, "ticks": COUNT}
+_UNITS = {
+    "rate": RATE,
+    "worker": SIZE,
+    "pool": SIZE,
+    "processes": COUNT,
+    "switches": COUNT,
+    "ticks": COUNT,
+}
 
 
 def _everybody(results: Results) -> str:
@@ -131,7 +139,10 @@ def _everybody(results: Results) -> str:
         text += "|---" * (len(names) + 1) + "|\n"
         for who in results.contestants(group.cell):
             figures = [results.middle(group.cell, who, name) for name in names]
-            told = [shown(value, _UNITS.get(name, "time")) for name, value in zip(names, figures, strict=True)]
+            told = [
+                shown(value, _UNITS.get(name, "time"))
+                for name, value in zip(names, figures, strict=True)
+            ]
             trouble = results.trouble(group.cell, who)
             if trouble and all(value is None for value in figures):
                 told = [trouble.replace("|", "/")] + [""] * (len(names) - 1)

@@ -31,8 +31,9 @@ from results import Results
 HERE = Path(__file__).resolve().parent
 MEASURED = HERE.parent.parent / "build" / "bench"
 _PACKAGES = (
-    "hardstop", "pebble", "deadpool-executor", "loky", "billiard", "anyio", "trio-parallel", "numpy",
-)  # fmt: skip
+    *("hardstop", "pebble", "deadpool-executor", "loky", "billiard"),
+    *("anyio", "trio-parallel", "numpy"),
+)
 
 
 def _arguments() -> argparse.Namespace:
@@ -134,7 +135,9 @@ def main() -> None:
         print(f"  {time.monotonic() - began:.1f} s", flush=True)
         for name in results.contestants(group.cell):
             shown = {f: results.middle(group.cell, name, f) for f in results.names(group.cell)}
-            print(f"  {title(name):32}", *(f"{f}={_short(v)}" for f, v in shown.items()), flush=True)
+            print(
+                f"  {title(name):32}", *(f"{f}={_short(v)}" for f, v in shown.items()), flush=True
+            )
     results.write(report.table(results))
     (MEASURED / "python.md").write_text(report.to_markdown(results))
 

@@ -1,4 +1,4 @@
-"""What is quick must be the same as what is not: reused picklers, batches of wake-ups, C++ calls."""
+"""What is quick is the same as what is not: reused picklers, batches of wake-ups, C++ calls."""
 
 from __future__ import annotations
 
@@ -170,8 +170,10 @@ def test_two_loops_in_two_threads(make_pool):
 def test_a_loop_that_was_closed_is_not_told(make_pool):
     pool = make_pool(1)
 
+    kept = []
+
     async def leave() -> None:
-        asyncio.ensure_future(pool.run(double, 1))
+        kept.append(asyncio.ensure_future(pool.run(double, 1)))
         await asyncio.sleep(0)
 
     loop = asyncio.new_event_loop()
