@@ -67,11 +67,9 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
         return bool(answer == 0) or self.cancelled()
 
     def _is_cancelled_at_last(self) -> bool:
-        """Of a job that had ended: whether by a cancel. Perhaps nobody has read its end yet."""
-        if self.done() or not self._cancel_requested:
-            return self.cancelled()
-        how = self.outcome
-        return how is not None and how.kind == "cancelled"
+        """Of a job for which a further cancel came too late: what its first one had as an answer,
+        until the end is published."""
+        return self.cancelled() if self.done() else self._cancel_requested
 
     def running(self) -> bool:
         """Whether the job is being executed now."""
