@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <stdexcept>
 
 namespace demo {
@@ -15,7 +15,11 @@ namespace {
 
 std::string contents(const std::filesystem::path& file) {
   std::ifstream in(file);
-  return {std::istreambuf_iterator<char>(in), {}};
+  // Not by iterators: a process that ends meanwhile makes the buffer throw, which only a stream
+  // takes for an end.
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
 }
 
 bool bears(const std::filesystem::path& process, const std::string& mark) {

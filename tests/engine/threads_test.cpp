@@ -52,7 +52,9 @@ class makes_a_pool final : public hardstop::detail::continuation {
  public:
   void run() noexcept override {
     auto pool = std::make_shared<hardstop::process_pool>(hardstop::pool_options{.workers = 1});
-    made.set_value({pool, pool->submit<&twice>(21)});
+    auto job = pool->submit<&twice>(21);
+    // Not kept here: the last reference ends the pool, and in this thread that does not wait.
+    made.set_value({std::move(pool), std::move(job)});
   }
 
   using made_pool = std::pair<std::shared_ptr<hardstop::process_pool>, hardstop::future<int>>;
