@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import multiprocessing
@@ -12,7 +13,7 @@ import pickle
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,7 +151,28 @@ def worker_main(number: int, guardian: int, runtime: bytes) -> int:
     worker._config["daemon"] = False
     # Readable when the client has ended, as the pipe is that multiprocessing has for this.
     sentinel = os.pidfd_open(told.client_pid) if hasattr(os, "pidfd_open") else None
-    return worker._bootstrap(parent_sentinel=sentinel)  # type: ignore[no-any-return]
+    with _exit_functions(told.method):
+        return worker._bootstrap(parent_sentinel=sentinel)  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def _exit_functions(method: str) -> Iterator[None]:
+    """What is registered with atexit runs at a worker's end where multiprocessing has it so.
+
+    That is in spawned processes; from 3.13 on in forked ones, too, where ``util.Finalize`` relies
+    on it. What the client had registered is the client's.
+    """
+    forked = method != "spawn"
+    if forked and sys.version_info < (3, 13):
+        yield
+        return
+    if forked:
+        atexit._clear()
+        atexit.register(multiprocessing.util._exit_function)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        atexit._run_exitfuncs()
 
 
 def _serve() -> None:

@@ -10,10 +10,10 @@ import textwrap
 import time
 
 import pytest
-from jobs import double, fail, say_and_sleep
-from support import PATIENCE, alive, environment, said
 
 import hardstop
+from jobs import double, fail, say_and_sleep
+from support import PATIENCE, alive, environment, said
 
 
 def _square(x):
