@@ -188,8 +188,8 @@ void scheduler::feed(worker& who, instant now) {
   const auto something_to_steal = [&] {
     return (p.taking.occupied_deep() | p.resting.occupied_deep()) != 0;
   };
-  // As long as nothing is known of how long jobs take they may be long: then the oldest begin first,
-  // and that may be one that waits behind another in a lane which was up earlier.
+  // As long as nothing is known of how long jobs take they may be long: then the oldest begin
+  // first, and that may be one that waits behind another in a lane which was up earlier.
   if (p.lanes.job_time() == duration::zero() && !p.jobs.empty() && something_to_steal()) {
     shelve(who, now);
     if (who.takes && who.lane.empty()) return steal_for(who, now);

@@ -64,6 +64,7 @@ def test_tqdm_over_as_completed(pool):
 def test_tqdm_process_map(pool):
     concurrent_tqdm = pytest.importorskip("tqdm.contrib.concurrent")
     mapped = concurrent_tqdm._executor_map
+
     class Executor(hardstop.ProcessPoolExecutor):
         """As tqdm makes its own: max_workers, initializer and initargs by keyword."""
 
