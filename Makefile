@@ -18,6 +18,7 @@ setup: ## install what is missing, build library and .venv; quick when nothing c
 demo: setup ## stop work that cannot be stopped from inside, in a few seconds
 	@$(RELEASE) --target hardstop_demo
 	@build/release/examples/hardstop_demo
+	@echo && .venv/bin/python -m hardstop demo
 
 # A sample of what takes longest, so that all of it ends within a quarter of an hour or so on two
 # processors: lint, asan and tsan have the whole.
