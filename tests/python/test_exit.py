@@ -381,7 +381,10 @@ def test_sigint_storm_loses_no_result(tmp_path):
             return Slow(value)
         interrupts, armed = 0, False
         def told(number, frame):
-            if armed: raise KeyboardInterrupt
+            global armed
+            if armed:
+                armed = False  # here, so that no second one meets what handles the first
+                raise KeyboardInterrupt
         def insist(call):
             global interrupts, armed
             while True:
@@ -391,7 +394,6 @@ def test_sigint_storm_loses_no_result(tmp_path):
                     armed = False
                     return got
                 except KeyboardInterrupt:
-                    armed = False
                     interrupts += 1
         with pool() as p:
             p.submit(abs, 1).result()
