@@ -89,11 +89,11 @@ void screen::show_running(const carriers& running) {
 
 act screen::end_act(const std::string& mark, const hardstop::outcome& how,
                     const hardstop::pool_stats& stats) const {
-  const act done{.title = title_,
-                 .to_gone = stats.cancel_to_gone.max(),
-                 .running = running_,
-                 .killed = how.processes_stopped(),
-                 .left = find_carriers(mark).processes};
+  act done{.title = title_,
+           .to_gone = stats.cancel_to_gone.max(),
+           .running = running_,
+           .killed = how.processes_stopped(),
+           .left = find_carriers(mark).processes};
   line("gone", "confirmed " + milliseconds(done.to_gone) + " after SIGKILL, which ended " +
                    counted(done.killed, "process"));
   line("left", done.left == 0 ? styled(green, "nothing that /proc knows of")

@@ -30,7 +30,6 @@ namespace hardstop::os {
 namespace {
 
 using testing::Contains;
-using testing::Not;
 
 // A child that waits to be killed; killed and reaped at the latest by the destructor.
 class sleeper {

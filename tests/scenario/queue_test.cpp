@@ -16,7 +16,6 @@
 
 namespace {
 
-using hardstop::outcome_kind;
 using namespace std::chrono_literals;
 using scenario::gates;
 
