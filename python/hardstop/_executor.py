@@ -2,104 +2,27 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
-import functools
-import itertools
 import multiprocessing
 import multiprocessing.context
 import os
 import sys
 import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import Any
 
-from . import _engine
+from . import _engine, _lifetime
 from ._errors import HardstopError, QueueFullError
-from ._future import Future
-from ._run import await_end
 from ._start import Start
+from ._submitting import Submitting, View
 from ._token import CancelToken
 from ._workers import PoolEnd, WorkerProcess, processes
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeVarTuple, Unpack
-
-    from ._options import ProcessCancelTimeout, ProcessTimeout
-
-    Ts = TypeVarTuple("Ts")
-    JobOption = ProcessTimeout | ProcessCancelTimeout
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-# How long a blocking call leaves signal handlers waiting, in seconds.
-_SIGNAL_SLICE = 0.05
-# How long the exit of an interpreter waits for processes that were killed, in seconds. The engine
-# gives up those that the kernel will not kill before that.
-_AFTER_A_KILL = 10.0
-
-_exiting = False
-# Native pools whose processes may still exist.
-_live: set[_engine.Pool] = set()
-
-
-def _at_exit() -> None:
-    """Before the interpreter finalises: accepted jobs finish, then our threads end for good."""
-    global _exiting
-    _exiting = True
-    try:
-        pools = list(_live)
-        for pool in pools:
-            pool.shut_down(False, None)
-        _wait_for_all(pools)
-    finally:
-        _engine.stop_completer()
-
-
-def _wait_for_all(pools: list[_engine.Pool]) -> None:
-    try:
-        for pool in pools:
-            _wait_closed(pool)
-    except BaseException:  # a signal handler's: somebody has lost patience
-        for pool in pools:
-            pool.shut_down(True, 0.0)
-        for pool in pools:
-            pool.wait_closed(_AFTER_A_KILL)
-        raise
-
-
-def forget_client() -> None:
-    """In a forked process: pools of the client are not ours to end."""
-    global _exiting
-    _exiting = False
-    _live.clear()
-
-
-os.register_at_fork(after_in_child=forget_client)
-threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
-
-
-def _wait_closed(pool: _engine.Pool) -> None:
-    while not pool.wait_closed(_SIGNAL_SLICE):  # signal handlers run in between
-        pass
-    _live.discard(pool)
-
-
-def _sweep_closed() -> None:
-    """Lets go of pools that were left to end by themselves, and have."""
-    for pool in list(_live):
-        if pool.wait_closed(0):
-            _live.discard(pool)
 
 
 def engine_error(kind: str, text: str) -> BaseException:
     """The Python exception for one of the engine's."""
     kinds: dict[str, type[Exception]] = {
-        "pool_closed": RuntimeError,
         "pool_broken": BrokenProcessPool,
         "queue_full": QueueFullError,
         "bad_options": ValueError,
@@ -115,285 +38,6 @@ def runs_in_event_loop() -> bool:
     return asyncio is not None and asyncio._get_running_loop() is not None
 
 
-_JobOptions = tuple[Any, ...]
-_OPTION_NAMES = (
-    "timeout",
-    "grace",
-    "priority",
-    "retries",
-    "max_memory",
-    "kill_leftovers",
-    "name",
-)
-
-
-class _Submitting(concurrent.futures.Executor):
-    """What an executor and its views have in common."""
-
-    _kill_on_abandon = False
-
-    def _submit(
-        self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Future[T]:
-        raise NotImplementedError
-
-    def _submit_all(
-        self,
-        fn: Callable[..., T],
-        calls: Iterator[tuple[Any, ...]],
-        futures: list[Future[T]],
-    ) -> None:
-        """Appends a future for each. If that raises, those before are there."""
-        raise NotImplementedError
-
-    # Options at the end of the arguments are typed; elsewhere, or by keyword, options() is.
-    @overload
-    def submit(
-        self, fn: Callable[[Unpack[Ts]], T], /, *args: Unpack[tuple[Unpack[Ts], JobOption]]
-    ) -> Future[T]: ...
-
-    @overload
-    def submit(
-        self,
-        fn: Callable[[Unpack[Ts]], T],
-        /,
-        *args: Unpack[tuple[Unpack[Ts], JobOption, JobOption]],
-    ) -> Future[T]: ...
-
-    @overload
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
-
-    # It accepts everything; mypy does not see that `...` is any tail of arguments.
-    def submit(  # type: ignore[misc]
-        self, fn: Callable[..., T], /, *args: Any, **kwargs: Any
-    ) -> Future[T]:
-        """Runs ``fn(*args, **kwargs)`` in a worker; returns its :class:`Future`.
-
-        ``ProcessTimeout`` and ``ProcessCancelTimeout`` among the arguments, or as ``timeout_=``
-        and ``after_cancel_timeout_=``, are options of the job and never reach ``fn``.
-        """
-        return self._submit(fn, args, kwargs)
-
-    def map(
-        self,
-        fn: Callable[..., T],
-        *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int = 1,
-        buffersize: int | None = None,
-    ) -> Iterator[T]:
-        """Results of ``fn`` over the zipped iterables, in order; see the standard library.
-
-        If the iterator is abandoned, times out or meets an exception, jobs that have not started
-        are taken back and those that run finish, unless ``options(kill_on_abandon=True)``.
-        """
-        if chunksize < 1:
-            raise ValueError("chunksize must be >= 1.")
-        if buffersize is not None:
-            if not isinstance(buffersize, int):
-                raise TypeError("buffersize must be an integer or None")
-            if buffersize < 1:
-                raise ValueError("buffersize must be None or > 0")
-        end = None if timeout is None else time.monotonic() + timeout
-        calls: Iterator[tuple[Any, ...]] = zip(*iterables, strict=False)
-        if chunksize == 1:
-            return self._map(fn, calls, buffersize, end)
-        process = functools.partial(_process_chunk, fn)
-        chunks = ((chunk,) for chunk in _chunks(calls, chunksize))
-        return _flat(self._map(process, chunks, buffersize, end))
-
-    def _map(
-        self,
-        fn: Callable[..., Any],
-        calls: Iterator[tuple[Any, ...]],
-        buffersize: int | None,
-        end: float | None,
-    ) -> Iterator[Any]:
-        """The first jobs are submitted now, each further one when a result is asked for."""
-        give_up = _kill if self._kill_on_abandon else _take_back
-        first: list[Future[Any]] = []
-        try:
-            self._submit_all(fn, itertools.islice(calls, buffersize), first)
-        except BaseException:
-            give_up(first)
-            raise
-        futures = deque(first)
-        del first
-
-        def refill() -> None:
-            for args in itertools.islice(calls, 1):
-                futures.append(self._submit(fn, args, {}))
-
-        results = _results(
-            futures, end, give_up, None if buffersize is None else refill, self._kill_on_abandon
-        )
-        if self._kill_on_abandon:
-            next(results)  # a generator that was never begun is not finalised: its jobs would run
-        return results
-
-    async def run(
-        self,
-        fn: Callable[..., T],
-        /,
-        *args: Any,
-        **kwargs: Any,
-    ) -> T:
-        """Awaits ``fn(*args, **kwargs)``, from asyncio, anyio or trio.
-
-        Cancelling the awaiting task stops the job, and ``CancelledError`` comes when its process
-        tree is confirmed gone. A second cancel ends its grace. ``timeout=`` and ``grace=`` are
-        options of the job.
-        """
-        options = {name: kwargs.pop(name) for name in ("timeout", "grace") if name in kwargs}
-        view = self.options(**options) if options else self
-        return await await_end(view._submit(fn, args, kwargs))
-
-    async def amap(self, fn: Callable[..., T], *iterables: Iterable[Any]) -> Any:
-        """Results in order, ``async for``. Leaving the loop early kills what still runs."""
-        futures = deque(self._submit(fn, args, {}) for args in zip(*iterables, strict=False))
-        try:
-            while futures:
-                yield await await_end(futures[0])
-                futures.popleft()
-        finally:
-            for future in futures:
-                future.cancel()
-
-    def options(
-        self,
-        *,
-        timeout: float | None = None,
-        grace: float | None = None,
-        priority: int = 0,
-        retries: int = 0,
-        max_memory: int | None = None,
-        leftovers: str = "keep",
-        name: str | None = None,
-        cancel_on: CancelToken | None = None,
-        kill_on_abandon: bool = False,
-    ) -> View:
-        """A view of this executor whose jobs have these options; itself an Executor.
-
-        ``timeout``: seconds allowed for a job, from its start. ``grace``: seconds between a cancel
-        and the kill. ``priority``: higher first. ``retries``: further attempts if the worker died
-        by itself. ``max_memory``: bytes. ``leftovers``: ``"keep"`` or ``"kill"`` processes that a
-        job leaves behind. ``name``: for messages. ``cancel_on``: a token that cancels them all.
-        ``kill_on_abandon``: of ``map()``.
-        """
-        raise NotImplementedError
-
-
-def _results(
-    futures: deque[Future[T]],
-    end: float | None,
-    give_up: Callable[[Iterable[Future[T]]], None],
-    refill: Callable[[], None] | None = None,
-    begin: bool = False,
-) -> Iterator[T]:
-    """Results in order, behind a None if it is to begin at once.
-
-    Holds no executor, so that one that nobody else has can end meanwhile.
-    """
-    try:
-        if begin:
-            yield None  # type: ignore[misc]
-        while futures:
-            if refill is not None:
-                refill()
-            if end is None:
-                # Nothing here refers to it meanwhile.
-                yield (futures[0].result(), futures.popleft())[0]
-            else:
-                yield _next_result(futures, end)
-    finally:
-        give_up(futures)
-
-
-def _next_result(futures: deque[Future[T]], end: float) -> T:
-    """Keeps no reference to it: an item may be large, and dies when the caller drops it."""
-    future = futures[0]
-    try:
-        result = future.result(end - time.monotonic())
-    finally:
-        del future
-    futures.popleft()
-    return result
-
-
-def _take_back(futures: Iterable[Future[Any]]) -> None:
-    for future in futures:
-        future.take_back()
-
-
-def _kill(futures: Iterable[Future[Any]]) -> None:
-    for future in futures:
-        future.cancel()
-
-
-def _checked_options(options: dict[str, Any]) -> _JobOptions:
-    for name in ("timeout", "grace"):
-        value = options[name]
-        if value is not None and not (isinstance(value, (int, float)) and value >= 0):
-            raise ValueError(f"{name}={value!r}: give 0 or more seconds, or None")
-    for name in ("retries", "max_memory"):
-        value = options[name]
-        if value is not None and not (isinstance(value, int) and value >= 0):
-            raise ValueError(f"{name}={value!r}: give a number, 0 or more")
-    if options["leftovers"] not in ("keep", "kill"):
-        raise ValueError(f"leftovers={options['leftovers']!r}: give 'keep' or 'kill'")
-    if options["name"] is not None and not isinstance(options["name"], str):
-        raise TypeError(f"name={options['name']!r}: give a string")
-    options["kill_leftovers"] = options["leftovers"] == "kill"
-    return tuple(options[name] for name in _OPTION_NAMES)
-
-
-class View(_Submitting):
-    """An executor's jobs, with options of their own. Shares its workers; has no end of its own."""
-
-    def __init__(
-        self, executor: ProcessPoolExecutor, options: dict[str, Any], kill_on_abandon: bool
-    ) -> None:
-        self._executor = executor
-        self._given = options
-        self._job_options = _checked_options(dict(options))
-        self._token: CancelToken | None = options["cancel_on"]
-        self._kill_on_abandon = kill_on_abandon
-
-    def _submit(
-        self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Future[T]:
-        executor = self._executor
-        pool = executor._pool or executor._start()
-        job: Future[T] = pool.submit(fn, args, kwargs, self._job_options)
-        if self._token is not None:
-            self._token.follow(job)
-        return job
-
-    def _submit_all(
-        self,
-        fn: Callable[..., T],
-        calls: Iterator[tuple[Any, ...]],
-        futures: list[Future[T]],
-    ) -> None:
-        executor = self._executor
-        pool = executor._pool or executor._start()
-        if self._token is None:
-            pool.submit_all(fn, calls, self._job_options, futures)
-        else:
-            for args in calls:
-                futures.append(self._submit(fn, args, {}))
-
-    def options(self, **changes: Any) -> View:
-        kill_on_abandon = changes.pop("kill_on_abandon", self._kill_on_abandon)
-        unknown = changes.keys() - self._given.keys()
-        if unknown:
-            raise TypeError(f"options() got unexpected {', '.join(sorted(unknown))}")
-        return View(self._executor, {**self._given, **changes}, kill_on_abandon)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Does nothing: the executor it is a view of is to be shut down."""
-
-
 def _number_of_spares(spares: int | str | None, initializer: object) -> int:
     if spares == "initialized":
         return 1
@@ -404,7 +48,7 @@ def _number_of_spares(spares: int | str | None, initializer: object) -> int:
     return spares
 
 
-class ProcessPoolExecutor(_engine.Submitter, _Submitting):
+class ProcessPoolExecutor(_engine.Submitter, Submitting):
     """An executor whose running jobs can be cancelled, each with its whole process tree.
 
     Everything :class:`concurrent.futures.ProcessPoolExecutor` takes, and
@@ -496,33 +140,21 @@ class ProcessPoolExecutor(_engine.Submitter, _Submitting):
 
     # --- jobs
 
-    def _submit(
-        self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Future[T]:
-        pool = self._pool or self._start()
-        return pool.submit(fn, args, kwargs, None)  # type: ignore[no-any-return]
-
-    def _submit_all(
-        self,
-        fn: Callable[..., T],
-        calls: Iterator[tuple[Any, ...]],
-        futures: list[Future[T]],
-    ) -> None:
-        pool = self._pool or self._start()
-        pool.submit_all(fn, calls, None, futures)
+    def _running_pool(self) -> _engine.Pool:
+        return self._pool or self._start()
 
     def _start(self) -> _engine.Pool:
         """The engine's pool, if it may still take jobs; made at the first submit."""
         with self._lock:
             if self._shut_down:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            if _exiting:
+            if _lifetime.is_exiting():
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             if self._pool is None:
-                _sweep_closed()
+                _lifetime.sweep_closed()
                 self._pool = self._native = self._make_pool()
                 self._client = os.getpid()
-                _live.add(self._native)
+                _lifetime.live.add(self._native)
             return self._pool
 
     def _make_pool(self) -> _engine.Pool:
@@ -550,6 +182,14 @@ class ProcessPoolExecutor(_engine.Submitter, _Submitting):
         cancel_on: CancelToken | None = None,
         kill_on_abandon: bool = False,
     ) -> View:
+        """A view of this executor whose jobs have these options; itself an Executor.
+
+        ``timeout``: seconds allowed for a job, from its start. ``grace``: seconds between a cancel
+        and the kill. ``priority``: higher first. ``retries``: further attempts if the worker died
+        by itself. ``max_memory``: bytes. ``leftovers``: ``"keep"`` or ``"kill"`` processes that a
+        job leaves behind. ``name``: for messages. ``cancel_on``: a token that cancels them all.
+        ``kill_on_abandon``: of ``map()``.
+        """
         given = {
             "timeout": timeout,
             "grace": grace,
@@ -561,8 +201,6 @@ class ProcessPoolExecutor(_engine.Submitter, _Submitting):
             "cancel_on": cancel_on,
         }
         return View(self, given, kill_on_abandon)
-
-    options.__doc__ = _Submitting.options.__doc__
 
     # --- numbers
 
@@ -631,7 +269,7 @@ class ProcessPoolExecutor(_engine.Submitter, _Submitting):
         finally:
             native.shut_down(cancel_futures, timeout)
         if wait:
-            _wait_closed(native)
+            _lifetime.wait_closed(native)
             _engine.flush_completer()  # every future has its end, and its callbacks have run
             self._forget(native)
 
@@ -683,19 +321,3 @@ class ProcessPoolExecutor(_engine.Submitter, _Submitting):
 
     def __reduce__(self) -> Any:
         raise TypeError("a ProcessPoolExecutor cannot be pickled: make one where it is needed")
-
-
-def _chunks(calls: Iterator[tuple[Any, ...]], size: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
-    while chunk := tuple(itertools.islice(calls, size)):
-        yield chunk
-
-
-def _flat(lists: Iterator[list[T]]) -> Iterator[T]:
-    """A generator, as map() gives: it can be closed."""
-    with contextlib.closing(lists):  # type: ignore[type-var]
-        for each in lists:
-            yield from each
-
-
-def _process_chunk(fn: Callable[..., Any], chunk: tuple[tuple[Any, ...], ...]) -> list[Any]:
-    return [fn(*args) for args in chunk]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, ParamSpec, TypeVar
 
-from ._executor import ProcessPoolExecutor, View
+from ._executor import ProcessPoolExecutor
 from ._future import Future
 from ._token import CancelToken
 
@@ -76,16 +76,11 @@ def killable_wrapper(
     grace, anything else with none; then ProcessCancelledError is raised, unless the job finished in
     its grace. Where the host cannot pickle a Connection (Dask, Celery) a CancelToken can.
     """
+    view = _local_pool().options(timeout=killable_wrapper_timeout)
     pipe = killable_wrapper_cancel_pipe
-    token = pipe if isinstance(pipe, CancelToken) else None
-    view = _local_pool().options(timeout=killable_wrapper_timeout, cancel_on=token)
-    return _wait(_submit(view, fn, args, kwargs), None if isinstance(pipe, CancelToken) else pipe)
-
-
-def _submit(
-    view: View, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Future[T]:
-    return view._submit(fn, args, kwargs)
+    if isinstance(pipe, CancelToken):
+        return _wait(view.options(cancel_on=pipe)._submit(fn, args, kwargs), None)
+    return _wait(view._submit(fn, args, kwargs), pipe)
 
 
 def _wait(job: Future[T], pipe: Connection | None) -> T:

@@ -126,9 +126,9 @@ def _restore_signals() -> None:
 def worker_main(number: int, guardian: int, runtime: bytes) -> int:
     """The worker: enters through multiprocessing's own bootstrap. Returns its exit code."""
     global _present
-    from . import _executor
+    from . import _lifetime
 
-    _executor.forget_client()
+    _lifetime.forget_client()
     told = _present = _read(runtime)
     _set_variables(told)
     _restore_signals()

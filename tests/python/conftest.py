@@ -84,7 +84,7 @@ def nothing_left(_time_limit: None) -> Iterator[None]:
 
     until(lambda: not _ours() - processes, "processes to end", 5)
     # One thread for callbacks and one for delivery stay, with what they sleep on.
-    hardstop._executor._sweep_closed()
+    hardstop._lifetime.sweep_closed()
     until(lambda: our_mappings() <= mappings, "mappings to be undone", 5)
     until(
         lambda: len(our_descriptors().keys() - descriptors.keys()) <= _KEPT,

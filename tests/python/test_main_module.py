@@ -264,10 +264,10 @@ def test_a_pool_in_main_is_freed(method, tmp_path):
             p.submit(top).result()
             p.shutdown(wait=False)
             del p
-        from hardstop import _executor
+        from hardstop import _lifetime
         def freed():
             gc.collect()
-            _executor._sweep_closed()
+            _lifetime.sweep_closed()
             return our_mappings() == 0
         until(freed)
         print("freed")
