@@ -25,7 +25,7 @@ demo: setup ## stop work that cannot be stopped from inside, in a few seconds
 test: setup ## build, lint, every test, C++ and Python; samples of asan and tsan
 	@$(RELEASE)
 	@scripts/lint --quick
-	@scripts/check-clean ctest --preset release --no-tests=error --repeat until-pass:2 -j $(JOBS)
+	@scripts/check-clean scripts/run-ctest release
 	@scripts/check-clean scripts/test-python
 	@scripts/sanitize asan
 	@scripts/sanitize tsan

@@ -86,7 +86,7 @@ class test_pool {
 
   bool answers_ping();
 
-  // The next message of any kind; nullopt: none for 10 s, or the socket was closed.
+  // The next message of any kind; nullopt: none for a minute, or the socket was closed.
   std::optional<wire::report> next();
   void send(const wire::request& message, const std::vector<int>& descriptors = {});
 
