@@ -53,7 +53,7 @@ inline death lost_its_guardian() {
 }
 
 // Time stands still but for pass().
-class stage : public effects {
+class stage final : public effects {
  public:
   explicit stage(pool_policy policy = {}) { engine.open(home, policy); }
 

@@ -35,7 +35,7 @@ struct survivor {
 // Marks this process and all that will descend from it, while it lives.
 class marker {
  public:
-  marker() : name_{"hardstop-mark-" + std::to_string(::getpid()) + "-" + std::to_string(next_++)} {
+  marker() : name_{"hardstop-mark-" + std::to_string(::getpid()) + "-" + std::to_string(next_number())} {
     const int file = ::memfd_create(name_.c_str(), MFD_CLOEXEC);
     (void)!::ftruncate(file, 4096);
     mapping_ = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file, 0);
@@ -100,7 +100,11 @@ class marker {
            read(process / "environ").find(variable + ("=" + name_) + '\0') != std::string::npos;
   }
 
-  static inline int next_ = 0;
+  static int next_number() {
+    static int last = 0;
+    return ++last;
+  }
+
   std::string name_;
   void* mapping_ = nullptr;
 };

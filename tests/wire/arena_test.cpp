@@ -68,7 +68,6 @@ TEST(Extents, NeverOverlapAndNeverLeak) {
   constexpr std::uint64_t size = 1000 * page;
   free_extents free{size};
   std::map<std::uint64_t, std::uint64_t> taken;
-  std::uint64_t in_use = 0;
   std::mt19937_64 dice{3};
   for (int step = 0; step < 200'000; ++step) {
     if (dice() % 2 == 0) {
@@ -81,13 +80,11 @@ TEST(Extents, NeverOverlapAndNeverLeak) {
         ASSERT_TRUE(next == taken.begin() ||
                     std::prev(next)->first + std::prev(next)->second <= grant->place.offset);
         taken.emplace(grant->place.offset, length);
-        in_use += length;
       }
     } else if (!taken.empty()) {
       auto which = taken.lower_bound(dice() % size);
       if (which == taken.end()) which = taken.begin();
       free.give_back({.offset = which->first, .length = which->second}, temperature::warm);
-      in_use -= which->second;
       taken.erase(which);
       const std::uint64_t keep = 100 * page;
       for (const byte_range& cold : free.take_surplus(keep)) {
