@@ -19,7 +19,7 @@
 #include <hardstop/pool.hpp>
 
 using namespace std::chrono_literals;
-using asio::experimental::awaitable_operators::operator||;
+using namespace asio::experimental::awaitable_operators;
 
 std::uint64_t smallest_factor(std::uint64_t number) {
   for (std::uint64_t factor = 2; factor <= number / factor; ++factor) {

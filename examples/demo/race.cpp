@@ -20,7 +20,7 @@
 #include <hardstop/integration/asio.hpp>
 #include <hardstop/pool.hpp>
 
-using asio::experimental::awaitable_operators::operator||;
+using namespace asio::experimental::awaitable_operators;
 
 namespace demo {
 

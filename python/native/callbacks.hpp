@@ -31,7 +31,6 @@ callbacks& the_callbacks();
 // The states of concurrent.futures, interned.
 struct state_names {
   PyObject* pending;
-  PyObject* running;
   PyObject* cancelled;
   PyObject* finished;
 };

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "os/futex.hpp"
-#include "os/same_process.hpp"
+#include "os/one_per_process.hpp"
 #include "os/signals.hpp"
 #include "python.hpp"
 
@@ -16,27 +16,12 @@ namespace hardstop::python {
 
 namespace {
 
-struct of_a_process {
-  std::uint64_t generation;
-  completer thread;
-};
-
-std::atomic<of_a_process*> present{nullptr};
+os::one_per_process<completer> present;
 
 }  // namespace
 
 completer& completer::instance() {
-  of_a_process* found = present.load(std::memory_order_acquire);
-  const std::uint64_t generation = os::process_generation();
-  if (found != nullptr && found->generation == generation) return found->thread;
-  // The first use, or the first after a fork: the copy that was inherited has no thread. Never
-  // freed: a job may end after everything else.
-  auto* fresh = new of_a_process{.generation = generation, .thread = {}};
-  if (present.compare_exchange_strong(found, fresh, std::memory_order_acq_rel)) {
-    return fresh->thread;
-  }
-  delete fresh;
-  return present.load(std::memory_order_acquire)->thread;
+  return present.get();
 }
 
 void completer::start() {

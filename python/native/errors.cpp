@@ -17,6 +17,18 @@ void raise(const char* kind, const char* what) {
 
 }  // namespace
 
+object take_raised() noexcept {
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* trace = nullptr;
+  PyErr_Fetch(&type, &value, &trace);
+  PyErr_NormalizeException(&type, &value, &trace);
+  if (trace != nullptr && value != nullptr) PyException_SetTraceback(value, trace);
+  Py_XDECREF(type);
+  Py_XDECREF(trace);
+  return object::steal(value);
+}
+
 void set_exception_in_flight() noexcept {
   try {
     throw;

@@ -10,6 +10,7 @@
 #include "codec.hpp"
 #include "errors.hpp"
 #include "results.hpp"
+#include "seconds.hpp"
 #include "tokens.hpp"
 #include <hardstop/errors.hpp>
 
@@ -40,18 +41,6 @@ bool interrupted() {
   return PyErr_Occurred() != nullptr && PyErr_ExceptionMatches(PyExc_Exception) == 0;
 }
 
-object raised_exception() {
-  PyObject* type = nullptr;
-  PyObject* value = nullptr;
-  PyObject* trace = nullptr;
-  PyErr_Fetch(&type, &value, &trace);
-  PyErr_NormalizeException(&type, &value, &trace);
-  if (trace != nullptr && value != nullptr) PyException_SetTraceback(value, trace);
-  Py_XDECREF(type);
-  Py_XDECREF(trace);
-  return object::steal(value);
-}
-
 // Throws python_error if a signal handler raised meanwhile: to be tried again.
 end read_end(future_object& self) {
   const object none = object::borrow(Py_None);
@@ -62,7 +51,7 @@ end read_end(future_object& self) {
     if (read.value) return {finished, std::move(read.value), none};
     if (read.exception) return {finished, none, std::move(read.exception)};
     if (interrupted()) throw python_error();
-    return {finished, none, raised_exception()};  // what went wrong when the result was read
+    return {finished, none, take_raised()};  // what went wrong when the result was read
   }
   const object how = describe(self.job.outcome());
   const object pair = how ? object::steal(PyObject_CallFunctionObjArgs(
@@ -70,7 +59,7 @@ end read_end(future_object& self) {
                                 how.get(), nullptr))
                           : object();
   if (!pair && interrupted()) throw python_error();
-  if (!pair) return {finished, none, raised_exception()};
+  if (!pair) return {finished, none, take_raised()};
   return {object::borrow(PyTuple_GetItem(pair.get(), 0)), none,
           object::borrow(PyTuple_GetItem(pair.get(), 1))};
 }
@@ -127,7 +116,7 @@ void resolve(future_object& self) {
 
 // What is raised now, whatever it is, becomes the future's exception.
 void fail_to_resolve(future_object& self) {
-  const object what = raised_exception();
+  const object what = take_raised();
   resolving turn(self);
   const end how{object::borrow(states().finished), object::borrow(Py_None), what};
   const object told = object::steal(PyObject_CallFunctionObjArgs(
@@ -146,7 +135,7 @@ bool call_back(PyObject* self, PyObject* callback, caller whose) {
   if (returned) return true;
   if (whose == caller::user && interrupted()) return false;
   // Logged as concurrent.futures logs it.
-  const object what = raised_exception();
+  const object what = take_raised();
   const object reported = object::steal(PyObject_CallFunctionObjArgs(
       the_callbacks().report_callback.get(), self, what ? what.get() : Py_None, nullptr));
   if (!reported) PyErr_WriteUnraisable(callback);
@@ -170,10 +159,8 @@ std::optional<clock::time_point> deadline_of(PyObject* timeout) {
   if (timeout == Py_None) return std::nullopt;
   const double seconds = PyFloat_AsDouble(timeout);
   if (seconds == -1.0 && PyErr_Occurred() != nullptr) throw python_error();
-  constexpr double longest = 1e9;
-  if (std::isnan(seconds) || seconds > longest) return std::nullopt;
-  return clock::now() + std::chrono::duration_cast<clock::duration>(
-                            std::chrono::duration<double>(std::max(seconds, 0.0)));
+  if (std::isnan(seconds)) return std::nullopt;
+  return clock::now() + to_duration(std::max(seconds, 0.0));
 }
 
 bool wait_slice(const detail::job_handle& job, std::optional<clock::time_point> until) {
@@ -366,12 +353,6 @@ PyObject* get_condition(PyObject* self, void* /*closure*/) {
   return Py_NewRef(condition);
 }
 
-int set_condition(PyObject* self, PyObject* value, void* /*closure*/) {
-  PyObject* old = std::exchange(core(self).condition, Py_XNewRef(value));
-  Py_XDECREF(old);
-  return 0;
-}
-
 template <PyObject* future_object::*Member>
 PyObject* get_list(PyObject* self, void* /*closure*/) {
   PyObject*& list = core(self).*Member;
@@ -471,7 +452,7 @@ PyGetSetDef members[] = {
      nullptr},
     {"_exception", &get_member<&future_object::exception>, &set_member<&future_object::exception>,
      nullptr, nullptr},
-    {"_condition", &get_condition, &set_condition, nullptr, nullptr},
+    {"_condition", &get_condition, &set_member<&future_object::condition>, nullptr, nullptr},
     {"_waiters", &get_list<&future_object::waiters>, &set_member<&future_object::waiters>, nullptr,
      nullptr},
     {"_done_callbacks", &get_list<&future_object::callbacks>,
@@ -535,7 +516,7 @@ PyObject* make_future_type() {
 void fail_with_what_is_raised(PyObject* future) {
   if (interrupted()) throw python_error();
   future_object& of = core(future);
-  set_slot(of.exception, raised_exception());
+  set_slot(of.exception, take_raised());
   set_slot(of.state, object::borrow(states().finished));
   of.resolved = resolution::done;
 }

@@ -13,10 +13,10 @@
 #include "completer.hpp"
 #include "errors.hpp"
 #include "future_core.hpp"
-#include "guardian/role.hpp"
 #include "pool.hpp"
 #include "python_language.hpp"
 #include "python_runtime.hpp"
+#include "seconds.hpp"
 #include "tokens.hpp"
 #include <hardstop/errors.hpp>
 #include <hardstop/version.hpp>
@@ -32,7 +32,6 @@ callbacks& the_callbacks() {
 
 const state_names& states() {
   static const state_names all{.pending = PyUnicode_InternFromString("PENDING"),
-                               .running = PyUnicode_InternFromString("RUNNING"),
                                .cancelled = PyUnicode_InternFromString("CANCELLED_AND_NOTIFIED"),
                                .finished = PyUnicode_InternFromString("FINISHED")};
   return all;
@@ -113,9 +112,7 @@ void read(const nb::dict& given, const char* name, std::optional<T>& into) {
 
 void read_time(const nb::dict& given, const char* name, auto& into) {
   if (!given.contains(name) || given[name].is_none()) return;
-  const double seconds = std::min(nb::cast<double>(given[name]), 4e9);
-  into =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
+  into = to_duration(nb::cast<double>(given[name]));
 }
 
 pool_options options_of(const nb::dict& given) {
@@ -307,8 +304,6 @@ NB_MODULE(_engine, module) {
       throw nb::python_error();
     }
   });
-  module.def("is_worker_image",
-             [] { return guardian::role_of_this_process() != guardian::process_role::client; });
   module.def("containment", [](const std::string& cgroup) {
     pool_options options;
     options.workers = 1;

@@ -8,6 +8,7 @@
 #include "completer.hpp"
 #include "errors.hpp"
 #include "future_core.hpp"
+#include "seconds.hpp"
 
 namespace hardstop::python {
 
@@ -16,13 +17,11 @@ namespace {
 std::chrono::nanoseconds as_duration(PyObject* seconds) {
   const double value = PyFloat_AsDouble(seconds);
   if (value == -1.0 && PyErr_Occurred() != nullptr) throw python_error();
-  constexpr double longest = 4e9;  // a century and more
   if (std::isnan(value)) {
     PyErr_SetString(PyExc_ValueError, "a time limit is not a number");
     throw python_error();
   }
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(std::min(value, longest)));
+  return to_duration(value);
 }
 
 object seconds_of(PyObject* option) {
@@ -180,6 +179,14 @@ bool has_items(PyObject* kwargs) {
   return kwargs != nullptr && kwargs != Py_None && PyDict_GET_SIZE(kwargs) != 0;
 }
 
+// As errors and the log call its jobs.
+std::string job_name(PyObject* function) {
+  const object name = checked(PyObject_CallOneArg(the_option_types().job_name.get(), function));
+  const char* text = PyUnicode_AsUTF8(name.get());
+  if (text == nullptr) throw python_error();
+  return text;
+}
+
 bool in_event_loop() {
   const object answer = checked(PyObject_CallNoArgs(the_callbacks().runs_in_event_loop.get()));
   return answer.get() == Py_True;
@@ -234,6 +241,16 @@ void pool_object::forget_functions_of_the_past() {
   births_seen_ = births;
 }
 
+const function_table::known* pool_object::find_by_name(PyObject* function) {
+  forget_functions_of_the_past();
+  if (const auto* const known = functions_.find(function)) return known;
+  const object blob = checked(PyObject_CallFunctionObjArgs(the_option_types().name_function.get(),
+                                                           key_.get(), function, nullptr));
+  if (!PyBytes_Check(blob.get())) return nullptr;
+  functions_.note(function, blob.get(), job_name(function));
+  return functions_.find(function);
+}
+
 PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwargs,
                               PyObject* given) {
   return translated([&]() -> PyObject* {
@@ -242,69 +259,41 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
     take_keyword_options(kwargs, options);
     const option_types& python = the_option_types();
 
-    forget_functions_of_the_past();
-    const function_table::known* known = functions_.find(function);
-    if (known == nullptr) {
-      const object blob = checked(
-          PyObject_CallFunctionObjArgs(python.name_function.get(), key_.get(), function, nullptr));
-      if (PyBytes_Check(blob.get())) {
-        const object name = checked(PyObject_CallOneArg(python.job_name.get(), function));
-        const char* text = PyUnicode_AsUTF8(name.get());
-        if (text == nullptr) throw python_error();
-        functions_.note(function, blob.get(), text);
-        known = functions_.find(function);
-      }
-    }
-
+    const function_table::known* const known = find_by_name(function);
     object future = checked(PyObject_CallNoArgs(python.future.get()));
+    const auto send = [&](detail::encoder& payload) {
+      const auto name = known != nullptr ? known->name : lasting_name(job_name(function));
+      attach(future.get(), submit_encoded(payload, options.get(), name), number_);
+      return future.release();
+    };
     if (known != nullptr && !has_items(kwargs)) {
       detail::encoder payload;
       options.write_limit(payload);
-      if (write_plain_call(known->blob.get(), rest.get(), payload)) {
-        attach(future.get(), submit_encoded(payload, options.get(), known->name), number_);
-        return future.release();
-      }
+      if (write_plain_call(known->blob.get(), rest.get(), payload)) return send(payload);
     }
 
     const object keywords = has_items(kwargs) ? object::borrow(kwargs) : checked(PyDict_New());
+    object pickled = object::borrow(Py_None);
     if (known != nullptr) {
-      const object pair = object::steal(PyObject_CallFunctionObjArgs(
-          python.dump_arguments.get(), rest.get(), keywords.get(), nullptr));
-      if (!pair) {
-        fail_with_what_is_raised(future.get());
-        return future.release();
-      }
-      if (pair.get() != Py_None) {
-        const pickled_call arguments(pair.get());
-        detail::encoder payload;
-        options.write_limit(payload);
-        write_function(format::pickled_call, known->blob.get(), payload);
-        arguments.write(payload);
-        attach(future.get(), submit_encoded(payload, options.get(), known->name), number_);
-        return future.release();
-      }
+      pickled = object::steal(PyObject_CallFunctionObjArgs(python.dump_arguments.get(), rest.get(),
+                                                           keywords.get(), nullptr));
     }
-    const object pickled = object::steal(PyObject_CallFunctionObjArgs(
-        python.dump_call.get(), key_.get(), function, rest.get(), keywords.get(), nullptr));
+    // None: there is something among them that only the pickle of a whole call can carry.
+    const bool whole = pickled.get() == Py_None;
+    if (whole) {
+      pickled = object::steal(PyObject_CallFunctionObjArgs(
+          python.dump_call.get(), key_.get(), function, rest.get(), keywords.get(), nullptr));
+    }
     if (!pickled) {
       fail_with_what_is_raised(future.get());
       return future.release();
     }
     const pickled_call call(pickled.get());
-    std::string_view name;
-    if (known != nullptr) {
-      name = known->name;
-    } else {
-      const object made = checked(PyObject_CallOneArg(python.job_name.get(), function));
-      const char* text = PyUnicode_AsUTF8(made.get());
-      if (text == nullptr) throw python_error();
-      name = lasting_name(text);
-    }
     detail::encoder payload;
     options.write_limit(payload);
+    if (!whole) write_function(format::pickled_call, known->blob.get(), payload);
     call.write(payload);
-    attach(future.get(), submit_encoded(payload, options.get(), name), number_);
-    return future.release();
+    return send(payload);
   });
 }
 
@@ -324,18 +313,13 @@ bool pool_object::submit_all(PyObject* function, PyObject* calls, PyObject* opti
 
 void pool_object::shut_down(bool cancel_pending, std::optional<double> timeout) {
   shutdown_options how{.wait = false, .cancel_pending = cancel_pending, .timeout = {}};
-  if (timeout) {
-    how.timeout = std::chrono::duration_cast<std::chrono::nanoseconds>(
-        std::chrono::duration<double>(std::min(std::max(*timeout, 0.0), 4e9)));
-  }
+  if (timeout) how.timeout = to_duration(std::max(*timeout, 0.0));
   const gil_released others_run;
   pool_.shutdown(how);
 }
 
 bool pool_object::wait_closed(double seconds) {
-  const auto until = std::chrono::steady_clock::now() +
-                     std::chrono::duration_cast<std::chrono::nanoseconds>(
-                         std::chrono::duration<double>(std::min(std::max(seconds, 0.0), 4e9)));
+  const auto until = std::chrono::steady_clock::now() + to_duration(std::max(seconds, 0.0));
   const gil_released others_run;
   return pool_.wait_closed(until);
 }

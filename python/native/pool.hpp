@@ -69,6 +69,9 @@ class pool_object {
 
   void forget_functions_of_the_past();
 
+  // Null: workers cannot find it by a name.
+  const function_table::known* find_by_name(PyObject* function);
+
   // From 1; never given twice in one process, nor to a copy of a forked one.
   static std::uint64_t next_number();
 

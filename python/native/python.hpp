@@ -49,10 +49,17 @@ inline object checked(PyObject* made) {
   return object::steal(made);
 }
 
+// As PyGILState_Ensure and PyEval_RestoreThread. But a thread that asks for the GIL of an
+// interpreter that is being finalized sleeps until the process ends, as from CPython 3.14 on:
+// before, CPython ends it by pthread_exit(), which would destroy our objects without the GIL, or
+// abort the process at the first noexcept frame.
+PyGILState_STATE take_gil() noexcept;
+void take_gil_back(PyThreadState* state) noexcept;
+
 // Takes the GIL in a thread that may be Python's or not.
 class gil_taken {
  public:
-  gil_taken() : state_(PyGILState_Ensure()) {}
+  gil_taken() : state_(take_gil()) {}
 
   gil_taken(const gil_taken&) = delete;
   gil_taken& operator=(const gil_taken&) = delete;
@@ -71,7 +78,7 @@ class gil_released {
   gil_released(const gil_released&) = delete;
   gil_released& operator=(const gil_released&) = delete;
 
-  ~gil_released() { PyEval_RestoreThread(state_); }
+  ~gil_released() { take_gil_back(state_); }
 
  private:
   PyThreadState* state_;

@@ -125,7 +125,7 @@ std::vector<std::byte> python_language::spec() {
 
 void python_language::before_fork() {
   // Kept until after_fork(): the copy begins with it, in the thread that had it.
-  gil_ = PyGILState_Ensure();
+  gil_ = take_gil();
   const object ready = object::steal(PyObject_CallNoArgs(the_callbacks().before_fork.get()));
   if (!ready) PyErr_WriteUnraisable(nullptr);
   PyOS_BeforeFork();

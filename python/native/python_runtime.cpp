@@ -12,6 +12,7 @@
 #include "callbacks.hpp"
 #include "codec.hpp"
 #include "engine/worker_language.hpp"
+#include "errors.hpp"
 #include "os/clock.hpp"
 #include "os/proc.hpp"
 
@@ -128,17 +129,9 @@ void answer_where_it_is() {
 
 // What was raised by unpickling becomes what the client is told of that.
 void raise_unreadable_call() {
-  PyObject* type = nullptr;
-  PyObject* value = nullptr;
-  PyObject* trace = nullptr;
-  PyErr_Fetch(&type, &value, &trace);
-  PyErr_NormalizeException(&type, &value, &trace);
-  if (trace != nullptr) PyException_SetTraceback(value, trace);
-  const object held_type = object::steal(type);
-  const object held_value = object::steal(value);
-  const object held_trace = object::steal(trace);
+  const object raised = take_raised();
   const object told =
-      object::steal(PyObject_CallOneArg(the_callbacks().unreadable_call.get(), value));
+      object::steal(PyObject_CallOneArg(the_callbacks().unreadable_call.get(), raised.get()));
   if (told) PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(told.get())), told.get());
 }
 
@@ -268,19 +261,11 @@ bool python_runtime::answer(PyObject* result, worker::job_output& output) {
 
 // Whatever is raised now becomes the end of the attempt.
 void python_runtime::answer_with_exception(worker::job_output& output) {
-  PyObject* type = nullptr;
-  PyObject* value = nullptr;
-  PyObject* trace = nullptr;
-  PyErr_Fetch(&type, &value, &trace);
-  PyErr_NormalizeException(&type, &value, &trace);
-  if (trace != nullptr) PyException_SetTraceback(value, trace);
-  const object held_type = object::steal(type);
-  const object held_value = object::steal(value);
-  const object held_trace = object::steal(trace);
+  const object raised = take_raised();
   output.clear();
   output.set_kind(wire::report_kind::exception);
   const object pair =
-      object::steal(PyObject_CallOneArg(the_callbacks().dump_exception.get(), value));
+      object::steal(PyObject_CallOneArg(the_callbacks().dump_exception.get(), raised.get()));
   if (pair && write_pickled(pair.get(), output)) return;
   PyErr_Print();
   output.clear();  // an account that cannot be read is told as such

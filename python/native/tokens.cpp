@@ -14,8 +14,9 @@
 #include <chrono>
 #include <system_error>
 
-#include "os/same_process.hpp"
+#include "os/one_per_process.hpp"
 #include "os/signals.hpp"
+#include "seconds.hpp"
 #include <hardstop/errors.hpp>
 
 namespace hardstop::python {
@@ -26,12 +27,7 @@ constexpr std::uint64_t bell_number = 0;
 // Jobs that have ended are let go of now and then, not with a call back each.
 constexpr std::size_t most_before_a_sweep = 64;
 
-struct of_a_process {
-  std::uint64_t generation;
-  token_watch watch;
-};
-
-std::atomic<of_a_process*> present{nullptr};
+os::one_per_process<token_watch> present;
 
 [[noreturn]] void fail(const char* what) {
   throw system_failure(std::error_code(errno, std::generic_category()), what);
@@ -39,10 +35,7 @@ std::atomic<of_a_process*> present{nullptr};
 
 void cancel(const std::vector<detail::job_handle>& jobs, double grace) {
   std::optional<std::chrono::nanoseconds> time;
-  if (grace >= 0) {
-    time = std::chrono::duration_cast<std::chrono::nanoseconds>(
-        std::chrono::duration<double>(std::min(grace, 1e9)));
-  }
+  if (grace >= 0) time = to_duration(grace);
   for (const detail::job_handle& job : jobs)
     job.cancel(cancel_mode::ask_then_kill, time);
 }
@@ -62,14 +55,7 @@ std::optional<double> look_into(int pipe) noexcept {
 }
 
 token_watch& token_watch::instance() {
-  of_a_process* found = present.load(std::memory_order_acquire);
-  const std::uint64_t generation = os::process_generation();
-  if (found != nullptr && found->generation == generation) return found->watch;
-  // As completer::instance(): never freed.
-  auto* fresh = new of_a_process{.generation = generation, .watch = {}};
-  if (present.compare_exchange_strong(found, fresh, std::memory_order_acq_rel)) return fresh->watch;
-  delete fresh;
-  return present.load(std::memory_order_acquire)->watch;
+  return present.get();
 }
 
 void token_watch::start() {

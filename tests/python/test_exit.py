@@ -83,6 +83,17 @@ ENDINGS = {
         g = p.submit(time.sleep, 0.05)
         threading.Thread(target=lambda: [g.done() for _ in iter(int, 1)], daemon=True).start()
     """,
+    "daemon threads wake while the interpreter is finalized": """
+        import threading
+        class Slow:
+            def __del__(self, sleep=time.sleep):
+                sleep(0.1)
+        sys.slow = Slow()
+        p = pool()
+        f = p.submit(time.sleep, 0.05)
+        for _ in range(50):
+            threading.Thread(target=f.result, daemon=True).start()
+    """,
     "with atexit functions": """
         import atexit
         p = pool()

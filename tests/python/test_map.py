@@ -54,8 +54,10 @@ def test_a_failure_comes_at_its_place(pool):
 def test_a_timeout_takes_back_what_waits_and_lets_finish_what_runs(make_pool, tmp_path):
     pool = make_pool(1)
     paths = [str(tmp_path / str(at)) for at in range(20)]
+    results = pool.map(_say_and_wait, paths, timeout=0.05)
+    said(tmp_path / "0")
     with pytest.raises(concurrent.futures.TimeoutError):
-        list(pool.map(_say_and_wait, paths, timeout=0.05))
+        list(results)
     said(tmp_path / "0.end")
     pool.shutdown()
     assert not (tmp_path / "19").exists()

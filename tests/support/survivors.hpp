@@ -35,7 +35,8 @@ struct survivor {
 // Marks this process and all that will descend from it, while it lives.
 class marker {
  public:
-  marker() : name_{"hardstop-mark-" + std::to_string(::getpid()) + "-" + std::to_string(next_number())} {
+  marker()
+      : name_{"hardstop-mark-" + std::to_string(::getpid()) + "-" + std::to_string(next_number())} {
     const int file = ::memfd_create(name_.c_str(), MFD_CLOEXEC);
     (void)!::ftruncate(file, 4096);
     mapping_ = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file, 0);
