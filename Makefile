@@ -20,15 +20,17 @@ demo: setup ## stop work that cannot be stopped from inside, in a few seconds
 	@build/release/examples/hardstop_demo
 	@echo && .venv/bin/python -m hardstop demo
 
-# A sample of what takes longest, so that all of it ends within a quarter of an hour or so on two
-# processors: lint, asan and tsan have the whole.
-test: setup ## build, lint, every test, C++ and Python; samples of asan and tsan
+# A sample of what takes longest, so that all of it ends within 25 minutes on two processors: lint,
+# asan, tsan and fuzz have the whole.
+test: setup ## build, lint, every test, C++ and Python; samples of asan, tsan, fuzz
 	@$(RELEASE)
 	@scripts/lint --quick
+	@scripts/tidy --recent 8
 	@scripts/check-clean scripts/run-ctest release
 	@scripts/check-clean scripts/test-python
 	@scripts/sanitize asan
 	@scripts/sanitize tsan
+	@scripts/fuzz 1
 
 conformance: setup ## all of CPython's tests of concurrent.futures, on each interpreter present
 	@scripts/check-clean scripts/test-python suite

@@ -172,7 +172,14 @@ class Script:
 
     def line(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        # Byte by byte: what a readline() had read ahead, communicate() would not see.
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = os.read(self.process.stdout.fileno(), 1)
+            if not byte:
+                break
+            line += byte
+        return line.decode().strip()
 
     def end(self, patience: float = PATIENCE) -> tuple[int, str, str]:
         """Exit code, standard output, standard error; nothing of it may be left."""
