@@ -75,6 +75,12 @@ class mark final : public told {
 
 void completer::flush() {
   if (!thread_.joinable() || thread_.get_id() == std::this_thread::get_id()) return;
+  {
+    const gil_released others_run;
+    // Each is on its way to the GIL, or to tell(), and waits for nothing else.
+    while (in_hand_.load(std::memory_order_acquire) != 0)
+      std::this_thread::yield();
+  }
   mark here;
   tell(here);
   const gil_released others_run;

@@ -39,9 +39,15 @@ class completer {
   // Whether this is its thread.
   [[nodiscard]] bool is_here() const { return thread_.get_id() == std::this_thread::get_id(); }
 
-  // Waits until all that was told before has been completed; does nothing in the completer's own
-  // thread. With the GIL, which it releases.
+  // Waits until all that was told before has been completed, and all that others have taken in
+  // hand; does nothing in the completer's own thread. With the GIL, which it releases.
   void flush();
+
+  // Another thread completes something itself: from the first until the second, or until it has
+  // told it here. Any thread.
+  void taken_in_hand() noexcept { in_hand_.fetch_add(1, std::memory_order_relaxed); }
+
+  void off_hands() noexcept { in_hand_.fetch_sub(1, std::memory_order_release); }
 
   // Any thread, without the GIL. In the order of the calls, of one thread.
   void tell(told& whom) noexcept;
@@ -53,6 +59,7 @@ class completer {
   std::atomic<told*> waiting_{nullptr};
   std::atomic<std::uint32_t> bell_{0};
   std::atomic<bool> stopping_{false};
+  std::atomic<std::uint32_t> in_hand_{0};
   std::thread thread_;
 };
 

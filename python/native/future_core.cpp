@@ -168,6 +168,34 @@ bool wait_slice(const detail::job_handle& job, std::optional<clock::time_point> 
   return job.wait_until(until);
 }
 
+// While a thread waits for a future that only it looks at.
+class claim_of_waiter {
+ public:
+  explicit claim_of_waiter(future_object& of)
+      : of_(of),
+        // Callbacks are the completer's to run, and progress is told before the end.
+        claimed_(of.callbacks == nullptr && of.progress_callbacks == nullptr &&
+                 of.completion.claim()) {}
+
+  claim_of_waiter(const claim_of_waiter&) = delete;
+  claim_of_waiter& operator=(const claim_of_waiter&) = delete;
+
+  ~claim_of_waiter() {
+    if (!claimed_ || !of_.completion.end_of_wait()) return;
+    const bool nothing_more = of_.resolved == resolution::done && of_.callbacks == nullptr;
+    if (nothing_more) {
+      of_.completion.complete_here();
+    } else {
+      completer::instance().tell(of_.completion);
+    }
+    completer::instance().off_hands();
+  }
+
+ private:
+  future_object& of_;
+  bool claimed_;
+};
+
 // True: resolved. False: the time is over. Nothing: the job has ended, and the condition of the
 // future tells when it is resolved.
 std::optional<bool> wait(PyObject* self, PyObject* timeout) {
@@ -175,6 +203,8 @@ std::optional<bool> wait(PyObject* self, PyObject* timeout) {
   const auto deadline = deadline_of(timeout);
   // Its own handle: another thread may drop the future meanwhile.
   const detail::job_handle job = of.job;
+  const object kept = object::borrow(self);
+  const claim_of_waiter claim(of);
   while (of.resolved != resolution::done) {
     const auto now = clock::now();
     if (deadline && now >= *deadline && !job.wait_until(now)) return false;
@@ -281,7 +311,10 @@ PyObject* add_progress_callback(PyObject* self, PyObject* callback) {
   const bool first = of.progress_callbacks == nullptr;
   if (first && (of.progress_callbacks = PyList_New(0)) == nullptr) return nullptr;
   if (PyList_Append(of.progress_callbacks, callback) != 0) return nullptr;
-  if (first) of.job.listen(of.news);
+  if (first) {
+    of.completion.insist_on_completer();
+    of.job.listen(of.news);
+  }
   Py_RETURN_NONE;
 }
 
@@ -480,6 +513,30 @@ PyType_Spec spec{
 };
 
 }  // namespace
+
+bool future_completion::left_to_waiter() noexcept {
+  // Counted first: whoever sees the job settled may then look whether anything is in hand.
+  completer::instance().taken_in_hand();
+  if (move(completed_by::waiter, completed_by::here)) return true;
+  completer::instance().off_hands();
+  return false;
+}
+
+bool future_completion::end_of_wait() noexcept {
+  if (move(completed_by::waiter, completed_by::completer)) return false;
+  return by_.load(std::memory_order_acquire) == completed_by::here;
+}
+
+void future_completion::insist_on_completer() noexcept {
+  if (!move(completed_by::completer, completed_by::never_waiter)) {
+    (void)move(completed_by::waiter, completed_by::never_waiter);
+  }
+}
+
+void future_completion::complete_here() noexcept {
+  unfinished.remove(of_);
+  Py_DECREF(reinterpret_cast<PyObject*>(&of_));  // attach()'s
+}
 
 bool future_completion::complete() {
   if (of_.resolved == resolution::under_way) return false;

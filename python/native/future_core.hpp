@@ -11,8 +11,13 @@
 // makes a condition later looks at the state after that and finds it done. Otherwise the condition
 // is taken, in Python, as concurrent.futures does.
 //
+// Whoever waits for a job that nobody else looks at completes its future, and no other thread is
+// woken. Everything else is completed by the completer.
+//
 // Callbacks run in the completer's thread or in that of cancel(); never in a thread that waits.
 #pragma once
+
+#include <atomic>
 
 #include "callbacks.hpp"
 #include "completer.hpp"
@@ -29,10 +34,34 @@ class future_completion final : public detail::continuation, public told {
 
   void run() noexcept override { completer::instance().tell(*this); }
 
+  bool left_to_waiter() noexcept override;
+
   bool complete() override;
 
+  // A thread is going to wait, and will complete the future itself, which saves waking two others.
+  // False: somebody else will. With the GIL, as the following two.
+  bool claim() noexcept { return move(completed_by::completer, completed_by::waiter); }
+
+  // True: the job has been settled meanwhile, and completing is left to this thread, which calls
+  // complete_here() or completer::tell(), and then completer::off_hands().
+  bool end_of_wait() noexcept;
+  void complete_here() noexcept;
+
+  // It is going to be the completer who completes, unless the job has been settled.
+  void insist_on_completer() noexcept;
+
  private:
+  // `here`: settled while it was the waiter's. Then, and from `never_waiter` on, it does not
+  // change.
+  enum class completed_by : std::uint8_t { completer, waiter, here, never_waiter };
+
+  // Against whatever thread settles the job, and one that waits.
+  bool move(completed_by from, completed_by to) noexcept {
+    return by_.compare_exchange_strong(from, to, std::memory_order_acq_rel);
+  }
+
   future_object& of_;
+  std::atomic<completed_by> by_{completed_by::completer};
 };
 
 // Made when somebody wants to be told of progress.

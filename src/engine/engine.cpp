@@ -134,12 +134,33 @@ void engine::work_off_slowly(outbox work) {
     leave_pool(whose);
 }
 
+namespace {
+
+// Of a list of continuations, those that somebody has to run.
+detail::continuation* without_those_left_to_waiters(detail::continuation* list) {
+  detail::continuation* kept = nullptr;
+  detail::continuation** end = &kept;
+  while (list != nullptr) {
+    detail::continuation* const each = list;
+    list = each->next;
+    if (each->left_to_waiter()) continue;
+    *end = each;
+    end = &each->next;
+  }
+  *end = nullptr;
+  return kept;
+}
+
+}  // namespace
+
 void engine::settle_ended(schedule::job* next) {
   while (next != nullptr) {
     job& which = ours(*next);
     next = next->next;
     if (large_result* large = which.large_out()) large->make_room();
-    if (detail::continuation* waiting = which.settle()) delivery_.run_later(waiting);
+    if (auto* const waiting = without_those_left_to_waiters(which.settle())) {
+      delivery_.run_later(waiting);
+    }
     if (which.release()) stock_.give_back(&which);
   }
 }

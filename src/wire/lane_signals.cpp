@@ -4,6 +4,7 @@
 
 #include "os/mapping.hpp"
 #include "wire/layout.hpp"
+#include "wire/spin.hpp"
 
 namespace hardstop::wire {
 namespace {
@@ -27,6 +28,7 @@ lane_layout& lane_signals::lane() const {
 }
 
 void lane_signals::ring() const {
+  lane().client.ringer_cpu.store(current_cpu(), std::memory_order_relaxed);
   auto& bell = lane().client.worker_bell;
   // Relaxed: the worker compares the bell only to decide whether to sleep; what was published is
   // ordered by its own word, and the system call is a full barrier between the two.

@@ -97,6 +97,7 @@ struct client_half {
   alignas(cache_line) std::array<std::atomic<std::uint64_t>, listeners> client_sleep;
   std::atomic<std::uint32_t> attended;   // not 0: the attendant is told, and nobody else
   std::atomic<std::int32_t> client_cpu;  // -1: nobody spins
+  std::atomic<std::int32_t> ringer_cpu;  // of the thread that last rang worker_bell
   alignas(cache_line) std::atomic<std::uint32_t> words_bell;  // the job's listeners sleep on it
   std::atomic<std::uint64_t> asked;
   std::atomic<std::uint64_t> answer_tail;

@@ -29,11 +29,33 @@ inline int current_cpu() {
 // How long a spin may last: about what a sleep and a wake-up cost.
 inline constexpr std::chrono::nanoseconds spin_budget = std::chrono::microseconds(30);
 
+// Two sides that both sleep take so long for each other's wake-ups that neither would ever find a
+// spin worthwhile again. So where news comes this often, one of them tries a long one now and then.
+inline constexpr std::chrono::nanoseconds often = std::chrono::microseconds(200);
+inline constexpr std::chrono::nanoseconds long_spin = std::chrono::microseconds(100);
+
 // Whether spinning has paid lately. News within the budget is a hit, whether it was spun for or
 // slept through, so that a score can recover. One thread.
 class spin_score {
  public:
   bool worthwhile() const { return score_ > 0; }
+
+  // How long to spin now; zero: not at all.
+  std::chrono::nanoseconds budget() {
+    if (worthwhile()) return spin_budget;
+    return often_ && ++sleeps_ % sleeps_between_tries == 0 ? long_spin : spin_budget.zero();
+  }
+
+  void slept(std::chrono::nanoseconds time) {
+    if (time < spin_budget) hit();
+    often_ = time < often;
+  }
+
+  // A spin of that budget has paid.
+  void paid(std::chrono::nanoseconds budget) {
+    if (budget > spin_budget) score_ = 0;
+    hit();
+  }
 
   void hit() { score_ = std::min(score_ + 1, best); }
 
@@ -42,8 +64,11 @@ class spin_score {
  private:
   static constexpr int best = 8;
   static constexpr int worst = -8;
+  static constexpr unsigned sleeps_between_tries = 16;
 
   int score_ = best / 2;
+  unsigned sleeps_ = 0;
+  bool often_ = false;
 };
 
 // Spins until done() or the budget is over; tells whether it was done.

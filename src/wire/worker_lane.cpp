@@ -133,7 +133,7 @@ bool worker_lane::has_room(std::size_t payload, std::size_t ranges) {
   return fits(pad_before(total) + total);
 }
 
-bool worker_lane::report(const outgoing_report& report) {
+bool worker_lane::report(const outgoing_report& report, ringing when) {
   const std::size_t ranges = report.segments.size() + (report.large_payload ? 1 : 0);
   const std::size_t total = report_size(report.payload.size(), ranges, report.captured.has_value());
   const std::uint64_t pad = pad_before(total);
@@ -183,14 +183,33 @@ bool worker_lane::report(const outgoing_report& report) {
   reported_ = position + total;
   // Release: after all marks before it.
   lane_->worker.report_tail.store(reported_, std::memory_order_release);
-  ring_client();
+  owed_ = when == ringing::owed && who_listens() == listener::resident;
+  if (!owed_) ring_client();
   return true;
 }
 
-void worker_lane::ring_client() {
+// As ring_client() would find it, were it called now: each look is made after the mark was stored.
+// So whoever is seen to listen, or to be awake, finds the report, as if the mark had been stored
+// this late.
+bool worker_lane::owes_ring() const {
+  if (!owed_ || who_listens() == listener::attendant) return false;
+  return lane_->client.report_head.load(std::memory_order_relaxed) != reported_;
+}
+
+void worker_lane::ring_if_owed() {
+  if (!std::exchange(owed_, false)) return;
+  // Not only if owes_ring(): an attendant may have gone to sleep meanwhile.
+  if (lane_->client.report_head.load(std::memory_order_relaxed) != reported_) ring_client();
+}
+
+listener worker_lane::who_listens() const {
   // seq_cst, after the store of the mark: see unattend().
   const bool attended = lane_->client.attended.load(std::memory_order_seq_cst) != 0;
-  const auto who = static_cast<std::size_t>(attended ? listener::attendant : listener::resident);
+  return attended ? listener::attendant : listener::resident;
+}
+
+void worker_lane::ring_client() {
+  const auto who = static_cast<std::size_t>(who_listens());
   const std::uint64_t sleep = lane_->client.client_sleep[who].load(std::memory_order_seq_cst);
   constexpr std::uint64_t sleepers = (std::uint64_t{1} << sleep_count_bits) - 1;
   const std::uint64_t begun = sleep >> sleep_count_bits;
@@ -234,7 +253,8 @@ void worker_lane::end_sleep() {
 }
 
 int worker_lane::client_cpu() const {
-  return lane_->client.client_cpu.load(std::memory_order_relaxed);
+  const int spinning = lane_->client.client_cpu.load(std::memory_order_relaxed);
+  return spinning >= 0 ? spinning : lane_->client.ringer_cpu.load(std::memory_order_relaxed);
 }
 
 void worker_lane::publish_cpu(int cpu) {

@@ -55,6 +55,10 @@ struct outgoing_report {
   std::span<const byte_range> segments{};
 };
 
+// When to wake a client that sleeps. A thread that takes job after job reads most ends itself, a
+// moment later; a resident that is woken for each is only in its way.
+enum class ringing : std::uint8_t { now, owed };
+
 class worker_lane {
  public:
   // Maps the memory: the client's pages for reading only. The descriptor is not needed afterwards.
@@ -79,7 +83,12 @@ class worker_lane {
   bool exit_requested() const;
 
   // Publishes a report and wakes the client if it sleeps. False: there is no room for it now.
-  bool report(const outgoing_report&);
+  // With ringing::owed a sleeping resident is not woken yet: ring_if_owed() must follow soon.
+  bool report(const outgoing_report&, ringing when = ringing::now);
+
+  // The last report was made with ringing::owed, and nobody is there to read it yet.
+  bool owes_ring() const;
+  void ring_if_owed();
 
   // Whether a report of this size would find room.
   bool has_room(std::size_t payload, std::size_t ranges);
@@ -99,7 +108,7 @@ class worker_lane {
 
   client_words words() const { return client_words{*lane_}; }
 
-  // Where a client's thread spins for us, or -1.
+  // Where a client's thread spins for us, or where the one ran that rang last.
   int client_cpu() const;
   void publish_cpu(int cpu);
 
@@ -109,6 +118,7 @@ class worker_lane {
   claimed_frame read_slot(const lane_slot& slot, ticket of) const;
   std::uint64_t pad_before(std::size_t total) const;
   bool fits(std::uint64_t bytes);
+  listener who_listens() const;
   void ring_client();
   std::uint32_t announce_sleep(wait_for reason);
   void wait(std::uint32_t bell);
@@ -126,6 +136,7 @@ class worker_lane {
   // By listener: the sleep of the client that was rung for already.
   std::array<std::uint64_t, listeners> rung_for_{};
   std::uint64_t sleeps_ = 0;
+  bool owed_ = false;  // ring_if_owed() is to come
   int published_cpu_ = -1;
 };
 

@@ -1,10 +1,12 @@
 #include "worker/loop.hpp"
 
+#include <sched.h>
 #include <stdio_ext.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <optional>
 #include <utility>
@@ -31,6 +33,11 @@ namespace {
 [[noreturn]] void end(exit_code code) {
   _exit(static_cast<int>(code));
 }
+
+// How long an end may wait for whoever is going to ask for it: some steps of an interpreter.
+constexpr std::chrono::microseconds taker_budget{10};
+// Ends that wake the resident at once between two that wait, where waiting has not paid.
+constexpr unsigned try_again_after = 16;
 
 class loop {
  public:
@@ -60,6 +67,7 @@ class loop {
       const wire::claimed_frame frame = lane_.claim();
       switch (frame.status) {
         case wire::claim_status::frame:
+          lane_.ring_if_owed();
           attempt(frame);
           break;
         case wire::claim_status::nothing:
@@ -121,15 +129,16 @@ class loop {
 
   // Until there may be a frame, or it is time to leave.
   then wait() {
+    tell_of_end();
     if (const auto passed = lane_.take_skipped()) {
       reporter_.report({.kind = wire::report_kind::slots_freed,
                         .payload = std::as_bytes(std::span{&*passed, 1})});
     }
     if (runtime_.should_retire()) reporter_.report({.kind = wire::report_kind::recycle});
-    if (worth_spinning()) {
+    if (const auto budget = worth_spinning(); budget > budget.zero()) {
       lane_.publish_cpu(wire::current_cpu());
-      if (wire::spin_until([this] { return something_waits(); })) {
-        score_.hit();
+      if (wire::spin_until([this] { return something_waits(); }, budget)) {
+        score_.paid(budget);
         return next();
       }
       score_.miss();
@@ -141,8 +150,28 @@ class loop {
     return next();
   }
 
-  bool worth_spinning() const {
-    return score_.worthwhile() && lane_.client_cpu() != wire::current_cpu();
+  // Gives a thread of the client that takes job after job the time to come for its job's end before
+  // the resident is woken.
+  void tell_of_end() {
+    if (!lane_.owes_ring()) {
+      takers_.hit();
+    } else if (lane_.client_cpu() == wire::current_cpu()) {
+      ::sched_yield();
+    } else if (takers_.worthwhile() || ++untried_ % try_again_after == 0) {
+      const auto come = [this] { return !lane_.owes_ring() || something_waits(); };
+      if (wire::spin_until(come, taker_budget)) {
+        takers_.hit();
+      } else {
+        takers_.miss();
+      }
+    }
+    lane_.ring_if_owed();
+  }
+
+  // For so long.
+  std::chrono::nanoseconds worth_spinning() {
+    const auto budget = score_.budget();
+    return lane_.client_cpu() != wire::current_cpu() ? budget : budget.zero();
   }
 
   bool something_waits() const { return lane_.frame_waits() || lane_.exit_requested(); }
@@ -151,8 +180,7 @@ class loop {
     runtime_.before_sleep();
     const auto fell_asleep = os::now();
     lane_.sleep(wire::wait_for::frames, [this] { return something_waits(); });
-    // News that came as soon would have been worth a spin.
-    if (os::now() - fell_asleep < wire::spin_budget) score_.hit();
+    score_.slept(os::now() - fell_asleep);
     runtime_.after_sleep();
   }
 
@@ -171,6 +199,8 @@ class loop {
   zombie_watch zombies_;
   runtime& runtime_;
   wire::spin_score score_;
+  wire::spin_score takers_;
+  unsigned untried_ = 0;
   std::vector<std::span<const std::byte>> segments_;
   alignas(wire::lane_unit) std::array<std::byte, wire::inline_limit> arguments_copy_{};
 };

@@ -5,7 +5,7 @@ namespace hardstop::worker {
 bool reporter::try_report(const wire::outgoing_report& what, bool last) {
   const std::lock_guard hold{lock_};
   // In one step, so that nothing of the attempt can follow its end.
-  if (!lane_.report(what)) return false;
+  if (!lane_.report(what, last ? wire::ringing::owed : wire::ringing::now)) return false;
   if (last) attempt_.store(wire::ticket::none, std::memory_order_relaxed);
   return true;
 }

@@ -325,3 +325,78 @@ def test_results_are_delivered_while_the_client_holds_the_gil(tmp_path):
         tmp_path,
     )
     assert out.split() == ["timed", "out", "True"]
+
+
+# --- a thread that waits completes the future of its job, unless somebody else looks at it
+
+
+def test_a_waiter_and_callbacks_that_come_meanwhile(pool):
+    """Whoever completes, each callback is called once, and not in the thread that waits."""
+    called = []
+    for _ in range(300):
+        future = pool.submit(abs, -1)
+        threads = [threading.Thread(target=future.result) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        future.add_done_callback(lambda f: called.append((f, threading.get_ident())))
+        assert future.result(PATIENCE) == 1
+        for thread in threads:
+            thread.join(PATIENCE)
+    pool.shutdown()
+    assert len({id(future) for future, _ in called}) == 300 == len(called)
+    assert future.done()
+
+
+def test_a_waiter_whose_time_is_over_leaves_the_rest_to_others(pool, tmp_path):
+    future = pool.submit(wait_for_file, str(tmp_path / "gate"))
+    with pytest.raises(TimeoutError):
+        future.result(0)
+    called = []
+    future.add_done_callback(called.append)
+    with pytest.raises(concurrent.futures.TimeoutError):
+        future.result(0.01)
+    (tmp_path / "gate").touch()
+    until(lambda: called, "the callback to be called")
+    assert future.done()
+
+
+def test_progress_is_told_before_the_end_also_where_one_waits(pool):
+    for _ in range(100):
+        told = []
+        future = pool.submit(_tells, 3)
+        waiter = threading.Thread(target=future.result)
+        waiter.start()
+        future.add_progress_callback(lambda _, seen=told: seen.append("progress"))
+        future.add_done_callback(lambda _, seen=told: seen.append("end"))
+        waiter.join(PATIENCE)
+        until(lambda seen=told: "end" in seen, "the callback to be called")
+        assert told[-1] == "end"
+
+
+def _tells(times: int) -> None:
+    for at in range(times):
+        hardstop.current_job().progress(at, times)
+
+
+def test_nothing_keeps_a_future_that_its_waiter_has_completed(pool):
+    future = pool.submit(abs, -1)
+    assert future.result(PATIENCE) == 1
+    gone = weakref.ref(future)
+    del future
+    pool.submit(abs, -1).result(PATIENCE)
+    pool.shutdown()
+    gc.collect()
+    assert gone() is None
+
+
+def test_all_is_done_when_a_pool_has_shut_down_though_others_wait(make_pool):
+    for _ in range(100):
+        pool = make_pool(1)
+        futures = [pool.submit(abs, -at) for at in range(8)]
+        waiters = [threading.Thread(target=future.result) for future in futures]
+        for waiter in waiters:
+            waiter.start()
+        pool.shutdown()
+        assert all(future.done() for future in futures)
+        for waiter in waiters:
+            waiter.join(PATIENCE)

@@ -35,6 +35,7 @@ class echo_worker {
     for (std::uint64_t count = 0;;) {
       const claimed_frame frame = lane_.claim();
       if (frame.status == claim_status::corrupt) return 0;
+      lane_.ring_if_owed();
       if (frame.status == claim_status::frame) {
         report({.kind = report_kind::value, .ticket = frame.ticket, .payload = frame.payload});
         ++count;
@@ -45,6 +46,7 @@ class echo_worker {
             {.kind = report_kind::slots_freed, .payload = std::as_bytes(std::span{&*passed, 1})});
       }
       if (lane_.exit_requested() && !lane_.frame_waits()) return count;
+      lane_.ring_if_owed();
       lane_.sleep(wait_for::frames,
                   [this] { return lane_.frame_waits() || lane_.exit_requested(); });
     }
@@ -52,7 +54,7 @@ class echo_worker {
 
  private:
   void report(const outgoing_report& what) {
-    while (!lane_.report(what)) {
+    while (!lane_.report(what, ringing::owed)) {
       lane_.sleep(wait_for::room, [&] { return lane_.has_room(what.payload.size(), 0); });
     }
   }

@@ -356,6 +356,63 @@ TEST(LaneBells, AnAttendantIsToldInsteadOfTheResident) {
   EXPECT_EQ(bell_of(lane, listener::resident), 1U);
 }
 
+TEST(LaneBells, AResidentIsRungForAnOwedReportUnlessItHasBeenRead) {
+  lane_pair lane;
+  lane.introduce();
+  const lane_signals signals = lane.client.signals();
+  const auto report = [&] {
+    return lane.worker.report({.kind = report_kind::recycle}, ringing::owed);
+  };
+  signals.arm(listener::resident);
+  ASSERT_TRUE(report());
+  EXPECT_EQ(bell_of(lane, listener::resident), 0U);
+  EXPECT_TRUE(lane.worker.owes_ring());
+  lane.worker.ring_if_owed();
+  EXPECT_EQ(bell_of(lane, listener::resident), 1U);
+  EXPECT_FALSE(lane.worker.owes_ring());
+  lane.worker.ring_if_owed();
+  EXPECT_EQ(bell_of(lane, listener::resident), 1U) << "it is paid";
+
+  const auto read_all = [&] {
+    while (lane.client.read().status == read_status::report)
+      lane.client.release();
+  };
+  read_all();
+  signals.disarm(listener::resident);
+  signals.arm(listener::resident);
+  ASSERT_TRUE(report());
+  read_all();
+  EXPECT_FALSE(lane.worker.owes_ring());
+  lane.worker.ring_if_owed();
+  EXPECT_EQ(bell_of(lane, listener::resident), 1U) << "somebody has read it";
+}
+
+TEST(LaneBells, AnAttendantIsRungAtOnceOrWhenItHasGoneToSleepSince) {
+  lane_pair lane;
+  lane.introduce();
+  const lane_signals signals = lane.client.signals();
+  const auto report = [&] {
+    return lane.worker.report({.kind = report_kind::recycle}, ringing::owed);
+  };
+  signals.arm(listener::resident);
+  signals.attend();
+  signals.arm(listener::attendant);
+  ASSERT_TRUE(report());
+  EXPECT_EQ(bell_of(lane, listener::attendant), 1U);
+  EXPECT_FALSE(lane.worker.owes_ring());
+  signals.disarm(listener::attendant);
+  signals.unattend();
+
+  ASSERT_TRUE(report());
+  EXPECT_TRUE(lane.worker.owes_ring());
+  signals.attend();
+  signals.arm(listener::attendant);
+  EXPECT_FALSE(lane.worker.owes_ring()) << "whoever attends looks for itself";
+  lane.worker.ring_if_owed();
+  EXPECT_EQ(bell_of(lane, listener::attendant), 2U) << "and is rung for if it sleeps";
+  EXPECT_EQ(bell_of(lane, listener::resident), 0U);
+}
+
 TEST(LaneBells, NewsAreSeenUntilTheyAreRead) {
   lane_pair lane;
   const lane_signals signals = lane.client.signals();

@@ -40,6 +40,11 @@ class continuation {
   /// registers it if the job is done already. It may destroy *this.
   virtual void run() noexcept = 0;
 
+  /// Called before, in whichever thread settles the job, without any lock of the engine held. True:
+  /// whoever waits for the job does what is to be done, and run() is not called; *this may be gone.
+  /// Must not block.
+  virtual bool left_to_waiter() noexcept { return false; }
+
   continuation* next = nullptr;  // the engine's list of what waits for one job
 
  protected:
