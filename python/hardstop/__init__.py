@@ -48,6 +48,7 @@ _engine.use(
         "runs_in_event_loop": _executor.runs_in_event_loop,
         "worker_main": _worker.worker_main,
         "worker_initialize": _worker.worker_initialize,
+        "rehearsal": _worker.REHEARSAL,
         "guardian_main": _worker.guardian_main,
         "answer_signal": _worker.answer_signal,
         "before_fork": _worker.before_fork,

@@ -175,6 +175,13 @@ def _exit_functions(method: str) -> Iterator[None]:
         atexit._run_exitfuncs()
 
 
+def rehearse() -> None:
+    """A job that does nothing."""
+
+
+REHEARSAL = pickle.dumps(rehearse, 5)
+
+
 def _serve() -> None:
     """Runs jobs until the worker is asked to leave, then the finalizer."""
     told = _present

@@ -20,6 +20,7 @@ struct callbacks {
   object worker_main;         // (number, guardian's pid, runtime): a worker's life
   object answer_signal;       // (signal, file): faulthandler answers it there
   object worker_initialize;   // () -> None or (type, text)
+  object rehearsal;           // the pickle of a function of no arguments that does nothing
   object guardian_main;       // (runtime): preloads
   object runs_in_event_loop;  // () -> whether this thread must not be blocked
   object before_fork;         // ()

@@ -65,6 +65,7 @@ void use_callbacks(const nb::dict& given) {
       {"runs_in_event_loop", &all.runs_in_event_loop},
       {"worker_main", &all.worker_main},
       {"worker_initialize", &all.worker_initialize},
+      {"rehearsal", &all.rehearsal},
       {"guardian_main", &all.guardian_main},
       {"answer_signal", &all.answer_signal},
       {"before_fork", &all.before_fork},

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "callbacks.hpp"
+#include "calls.hpp"
 #include "codec.hpp"
 #include "engine/worker_language.hpp"
 #include "errors.hpp"
@@ -50,6 +51,24 @@ class result_writer final : public writer {
 
  private:
   worker::job_output& into_;
+};
+
+class unused_output final : public worker::job_output {
+ public:
+  void write(std::span<const std::byte> /*bytes*/) override {}
+
+  std::optional<std::span<std::byte>> new_segment(std::size_t /*length*/) override { return {}; }
+
+  void clear() override {}
+
+  void set_kind(wire::report_kind /*kind*/) override {}
+
+  void set_runtime_flags(std::uint8_t /*flags*/) override {}
+
+  bool send(wire::ticket /*of*/, wire::report_kind /*kind*/,
+            std::span<const std::byte> /*bytes*/) override {
+    return false;
+  }
 };
 
 object view_of(std::span<const std::byte> bytes) {
@@ -167,7 +186,10 @@ std::optional<wire::failure> python_runtime::start(const worker::spec& /*told*/,
   present.words = &kept;
   const object failure =
       object::steal(PyObject_CallNoArgs(the_callbacks().worker_initialize.get()));
-  if (failure && failure.get() == Py_None) return std::nullopt;
+  if (failure && failure.get() == Py_None) {
+    rehearse();
+    return std::nullopt;
+  }
   PyObject* type = nullptr;
   PyObject* text = nullptr;
   if (!failure || PyArg_ParseTuple(failure.get(), "UU", &type, &text) == 0) {
@@ -175,6 +197,19 @@ std::optional<wire::failure> python_runtime::start(const worker::spec& /*told*/,
     return wire::failure{.type = "hardstop.StartError", .what = "the worker could not be set up"};
   }
   return wire::failure{.type = text_of(type), .what = text_of(text)};
+}
+
+// A forked process pays for each page of the interpreter that it is the first to write to: before
+// it is ready, and not when somebody waits for its first job.
+void python_runtime::rehearse() {
+  detail::encoder call;
+  const object none = object::steal(PyTuple_New(0));
+  unused_output unused;
+  if (none && write_plain_call(the_callbacks().rehearsal.get(), none.get(), call)) {
+    execute({.payload = call.bytes()}, unused);
+  }
+  PyErr_Clear();
+  ran_since_ = false;
 }
 
 PyObject* python_runtime::function_of(std::span<const std::byte> blob) {

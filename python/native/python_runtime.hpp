@@ -24,6 +24,7 @@ class python_runtime final : public worker::runtime {
   object call_known_with_pickle(std::span<const std::byte> payload);
   object call_pickled(std::span<const std::byte> payload, const worker::job_view&);
   PyObject* function_of(std::span<const std::byte> blob);
+  void rehearse();
   static bool answer(PyObject* result, worker::job_output&);
   static void answer_with_exception(worker::job_output&);
 
