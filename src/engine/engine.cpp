@@ -18,7 +18,11 @@ namespace {
 
 std::atomic<engine*> of_this_process{nullptr};
 
-schedule::pool_policy policy_of(const pool_options& options) {
+// To ask a job where it is before it is killed takes a fraction of this, unless the machine is
+// busy.
+constexpr std::chrono::milliseconds notice_to_ask{3};
+
+schedule::pool_policy policy_of(const pool_options& options, const worker_language& language) {
   schedule::pool_policy policy;
   policy.workers = static_cast<std::size_t>(options.workers.value_or(usable_cpus()));
   policy.spares = static_cast<std::size_t>(options.spares);
@@ -27,6 +31,7 @@ schedule::pool_policy policy_of(const pool_options& options) {
   policy.idle_timeout = options.idle_timeout.value_or(schedule::forever);
   policy.max_jobs_per_worker = options.max_jobs_per_worker;
   policy.start_timeout = options.start_timeout;
+  if (language.question_signal() != 0) policy.notice = notice_to_ask;
   return policy;
 }
 
@@ -183,7 +188,7 @@ std::shared_ptr<pool> engine::open(const pool_options& options,
   }
   turn now(*this);
   made->name = options.name.empty() ? "pool" + std::to_string(++last_pool_) : options.name;
-  scheduler_.open(*made, policy_of(options));
+  scheduler_.open(*made, policy_of(options, *made->language));
   return made;
 }
 

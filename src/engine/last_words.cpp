@@ -3,7 +3,8 @@
 // everything to itself.
 //
 // The answer is one file in memory, made by the worker and named last_words_file, which ends with
-// end_of_answer when it is complete. It is read through /proc while the worker still lives. Nothing
+// end_of_answer when it is complete. It is read through /proc while the worker still lives. It is
+// asked somewhat before its deadline, so that the kill is on time (pool_policy::notice). Nothing
 // may come of this but a text, and a delay of the kill by at most patience: a worker that is
 // stopped, has blocked the signal or closed the file is killed without it. What is read is as
 // trustworthy as the worker: a text, cut to a length.
@@ -66,16 +67,23 @@ bool engine::ask_where_it_is(worker& victim, const job* front) {
   if (signal == 0 || front == nullptr || !exceeded_a_limit(*front) || !victim.process) return false;
   victim.answer = open_answer(victim.process.pid());
   if (!victim.answer || !victim.process.send_signal(signal)) return false;
-  victim.asked_at = os::now();
+  const auto time = os::now();
+  victim.strike_at = time;
+  if (front->stopping == schedule::stop_reason::deadline) {
+    victim.strike_at = std::max(time, schedule::later(front->started_at, front->timeout));
+  }
   asked_.push_back(&victim);
-  next_check_ = std::min(next_check_, victim.asked_at + between_looks);
+  next_check_ = std::min(next_check_, time + between_looks);
   return true;
 }
 
 void engine::hear_last_words(schedule::instant now) {
   std::erase_if(asked_, [&](worker* victim) {
-    victim->last_words = read_answer(victim->answer);
-    if (victim->last_words.empty() && now - victim->asked_at < patience) return false;
+    if (victim->last_words.empty()) victim->last_words = read_answer(victim->answer);
+    const auto patient_until =
+        victim->strike_at + (victim->last_words.empty() ? patience : patience.zero());
+    // Its job may have ended by itself meanwhile; then the worker only holds up others.
+    if (now < patient_until && front_of(*victim) != nullptr) return false;
     victim->answer = {};
     strike(*victim);
     return true;
@@ -83,7 +91,12 @@ void engine::hear_last_words(schedule::instant now) {
 }
 
 schedule::instant engine::next_look_at_answers(schedule::instant now) const {
-  return asked_.empty() ? schedule::never : now + between_looks;
+  schedule::instant next = schedule::never;
+  for (const worker* victim : asked_) {
+    next = std::min(
+        next, victim->last_words.empty() ? now + between_looks : std::max(victim->strike_at, now));
+  }
+  return next;
 }
 
 }  // namespace hardstop::engine

@@ -53,9 +53,9 @@ struct worker : schedule::worker {
   schedule::instant killed_at{};
   schedule::instant last_end{};  // when the end of an attempt was last read from its lane
 
-  std::string last_words;  // start_failed, or what was corrupt, or where its job was
-  os::descriptor answer;   // being written: where its job is (last_words.cpp)
-  schedule::instant asked_at{};
+  std::string last_words;         // start_failed, or what was corrupt, or where its job was
+  os::descriptor answer;          // being written: where its job is (last_words.cpp)
+  schedule::instant strike_at{};  // at the earliest
 
   // Jobs that have finished, and whose leftovers are to be gone before anybody hears of it.
   std::vector<job*> held;

@@ -115,12 +115,20 @@ void scheduler::memory_exceeded(worker& who, schedule::ticket which, instant now
 // claim is looked up.
 void scheduler::job_due(job& what, instant now) {
   if (observe(what, now) != job_state::running) {
-    return timers_.arm(what, later(now, std::max(what.timeout, least_recheck)));
+    return timers_.arm(what, later(now, std::max(limit_of(what), least_recheck)));
   }
-  const instant deadline = later(what.started_at, what.timeout);
+  const instant deadline = later(what.started_at, limit_of(what));
   const instant due = std::min(deadline, what.grace_ends);
   if (due > now) return timers_.arm(what, due);
   kill_attempt(what, what.grace_ends < deadline ? stop_reason::cancel : stop_reason::deadline, now);
+}
+
+// From its start until it is stopped.
+duration scheduler::limit_of(const job& what) {
+  constexpr int times_as_long = 5;
+  const duration notice = what.worker->pool->policy.notice;
+  const bool takes_notice = what.timeout != forever && what.timeout >= notice * times_as_long;
+  return takes_notice ? what.timeout - notice : what.timeout;
 }
 
 }  // namespace hardstop::schedule

@@ -74,7 +74,7 @@ bool scheduler::assign(worker& who, job& what, instant now) {
   what.state = job_state::in_lane;
   what.worker = &who;
   what.dispatched_at = now;
-  if (what.timeout != forever) timers_.arm(what, later(now, what.timeout));
+  if (what.timeout != forever) timers_.arm(what, later(now, limit_of(what)));
   return true;
 }
 

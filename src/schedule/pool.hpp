@@ -23,6 +23,9 @@ struct pool_policy {
   duration start_timeout = std::chrono::seconds(60);
   duration retire_timeout = std::chrono::seconds(5);
   std::size_t max_lane_depth = 256;  // frames in one lane; the measured job time decides below that
+  // How long before its deadline an attempt is stopped, since the owner has something to do first
+  // and then kills on time. A time limit that is not some times as long gets none.
+  duration notice{0};
   unsigned births_before_broken = 5;  // failures in a row with no live worker
 };
 

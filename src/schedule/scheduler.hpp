@@ -180,6 +180,7 @@ class scheduler {
   void end_cancelled_unstarted(job&);
   void kill_attempt(job&, stop_reason, instant now);
   void job_due(job&, instant now);
+  static duration limit_of(const job&);
 
   // death.cpp
   void settle_lane(worker&, const death&, instant now);

@@ -194,6 +194,25 @@ TEST(Deadline, CountsFromTheClaimNotFromTheDispatch) {
   EXPECT_EQ(a.how.kind, end_kind::timed_out);
 }
 
+TEST(Deadline, IsForetoldToAnOwnerWhoNeedsNotice) {
+  stage scene{{.notice = milliseconds(3)}};
+  for (const auto [timeout, stopped_after] :
+       {std::pair(milliseconds(100), milliseconds(97)), {milliseconds(10), milliseconds(10)}}) {
+    const auto before = scene.killed();
+    stage_job& a = scene.job();
+    a.timeout = timeout;
+    scene.submit(a);
+    scene.all_up();
+    scene.begin(a);
+    scene.pass(stopped_after - milliseconds(1));
+    EXPECT_EQ(scene.killed(), before);
+    scene.pass(milliseconds(1));
+    EXPECT_EQ(scene.killed(), before + 1);
+    scene.gone(scene.of(a), killed_by(9));
+    EXPECT_EQ(a.how.kind, end_kind::timed_out);
+  }
+}
+
 TEST(Deadline, DoesNotRunWhileTheJobWaitsInALane) {
   stage scene{{.workers = 1, .spares = 0}};
   scene.running();
