@@ -14,6 +14,7 @@
 
 #include "engine/engine.hpp"
 #include "os/signals.hpp"
+#include "os/slice.hpp"
 
 namespace hardstop::engine {
 
@@ -160,6 +161,7 @@ void control::start() {
   const os::signals_blocked quiet;  // the host's handlers must never run here (G10)
   live.thread = std::thread([&live] {
     ::prctl(PR_SET_NAME, "hs-control");
+    os::take_short_slices();  // deadlines wake it where a job may burn the CPU
     live.io.run();
   });
 }
