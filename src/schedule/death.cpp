@@ -8,6 +8,9 @@ namespace hardstop::schedule {
 
 namespace {
 
+// No system header here; it is this on every Linux.
+constexpr int sigkill = 9;
+
 std::string describe(const worker& who, const death& how) {
   if (!how.last_words.empty()) return how.last_words;
   if (who.stopping == stop_reason::start_timeout)
@@ -38,7 +41,10 @@ void scheduler::worker_gone(worker& who, const death& how, instant now) {
   settle_lane(who, how, now);
   if (before == worker_state::starting || before == worker_state::ready) ++p.missing;
   p.workers.remove(who);
-  if (failed(who, before)) count_failure(p, describe(who, how), now);
+  if (failed(who, before)) {
+    const bool from_outside = how.signal == sigkill && who.stopping == stop_reason::none;
+    count_failure(p, describe(who, how), now, from_outside ? fault::outside : fault::own);
+  }
   world_.discard(who);
   rebalance(p, now);
   wind_down(p, now);

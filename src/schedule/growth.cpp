@@ -32,7 +32,9 @@ std::size_t live(const pool& p) {
 }
 
 bool hopeless(const pool& p) {
-  return p.failures >= p.policy.births_before_broken && live(p) == 0;
+  constexpr unsigned times_as_many = 10;
+  const unsigned limit = p.policy.births_before_broken;
+  return live(p) == 0 && (p.own_failures >= limit || p.failures >= limit * times_as_many);
 }
 
 std::size_t spares_wanted(const pool& p) {
@@ -257,8 +259,9 @@ void scheduler::guardian_gone(pool& p, instant now) {
 
 // Giving up.
 
-void scheduler::count_failure(pool& p, std::string_view reason, instant now) {
+void scheduler::count_failure(pool& p, std::string_view reason, instant now, fault whose) {
   ++p.failures;
+  if (whose == fault::own) ++p.own_failures;
   p.last_failure = reason;
   p.births_resume = later(now, back_off(p.failures));
   if (demand(p) == 0) p.hold_restock = true;

@@ -128,6 +128,7 @@ void scheduler::prove(worker& who) {
   pool& p = *who.pool;
   p.worked = true;
   p.failures = 0;
+  p.own_failures = 0;
   p.births_resume = instant::min();
 }
 

@@ -26,7 +26,9 @@ struct pool_policy {
   // How long before its deadline an attempt is stopped, since the owner has something to do first
   // and then kills on time. A time limit that is not some times as long gets none.
   duration notice{0};
-  unsigned births_before_broken = 5;  // failures in a row with no live worker
+  // Failures in a row with no live worker; ten times as many if most were SIGKILLs from outside,
+  // which say little about the next start.
+  unsigned births_before_broken = 5;
 };
 
 // The pool's guardian, seen from here.
@@ -102,6 +104,7 @@ struct pool {
   lane_depth lanes;
 
   unsigned failures = 0;      // workers or guardians in a row that came to nothing
+  unsigned own_failures = 0;  // of them, not killed from outside
   bool worked = false;        // something was claimed since the guardian was born
   bool hold_restock = false;  // the last failure found no job waiting: no new try until one does
   std::string last_failure;

@@ -170,7 +170,8 @@ class scheduler {
   void withdraw(worker&);
   void retire(worker&, instant now);
   void stop(worker&, stop_reason);
-  void count_failure(pool&, std::string_view reason, instant now);
+  enum class fault : std::uint8_t { own, outside };
+  void count_failure(pool&, std::string_view reason, instant now, fault whose = fault::own);
   void break_if_hopeless(pool&, instant now);
   void ensure_born(pool&, instant now);
   void worker_due(worker&, instant now);

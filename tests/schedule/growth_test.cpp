@@ -162,6 +162,22 @@ TEST(CrashLoop, BreaksThePoolWithTheLastReason) {
   EXPECT_EQ(scene.submit().how.why, why_not_started::pool_broken);
 }
 
+TEST(CrashLoop, OfStartsKilledFromOutsideIsGivenMoreTime) {
+  stage scene{{.workers = 1, .spares = 0, .births_before_broken = 2}};
+  stage_job& waiting = scene.submit();
+  scene.engine.guardian_up(scene.home, scene.now);
+  for (int count = 0; count < 19; ++count) {
+    ASSERT_NE(scene.starting(), nullptr);
+    scene.gone(*scene.starting(), killed_by(9));
+    scene.pass(seconds(1));
+  }
+  EXPECT_TRUE(scheduler::accepts(scene.home));
+  ASSERT_NE(scene.starting(), nullptr);
+  scene.gone(*scene.starting(), killed_by(9));
+  EXPECT_FALSE(scheduler::accepts(scene.home)) << "nor does a job wait for ever";
+  EXPECT_EQ(waiting.how.why, why_not_started::pool_broken);
+}
+
 TEST(CrashLoop, IsNotOneWhileJobsAreTheReason) {
   stage scene{{.workers = 1, .spares = 0, .births_before_broken = 2}};
   for (int count = 0; count < 10; ++count) {

@@ -196,7 +196,7 @@ TEST(Deadline, CountsFromTheClaimNotFromTheDispatch) {
 
 TEST(Deadline, IsForetoldToAnOwnerWhoNeedsNotice) {
   stage scene{{.notice = milliseconds(3)}};
-  for (const auto [timeout, stopped_after] :
+  for (const auto& [timeout, stopped_after] :
        {std::pair(milliseconds(100), milliseconds(97)), {milliseconds(10), milliseconds(10)}}) {
     const auto before = scene.killed();
     stage_job& a = scene.job();
