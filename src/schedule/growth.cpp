@@ -32,7 +32,7 @@ std::size_t live(const pool& p) {
 }
 
 bool hopeless(const pool& p) {
-  constexpr unsigned times_as_many = 10;
+  constexpr unsigned times_as_many = 3;
   const unsigned limit = p.policy.births_before_broken;
   return live(p) == 0 && (p.own_failures >= limit || p.failures >= limit * times_as_many);
 }

@@ -26,7 +26,7 @@ struct pool_policy {
   // How long before its deadline an attempt is stopped, since the owner has something to do first
   // and then kills on time. A time limit that is not some times as long gets none.
   duration notice{0};
-  // Failures in a row with no live worker; ten times as many if most were SIGKILLs from outside,
+  // Failures in a row with no live worker; three times as many if most were SIGKILLs from outside,
   // which say little about the next start.
   unsigned births_before_broken = 5;
 };

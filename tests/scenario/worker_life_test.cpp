@@ -48,7 +48,7 @@ void fail_at_first(starts_ref ref, unsigned failures) {
 
 void crash_while_preparing(starts_ref ref) {
   ref.visit()->add();
-  ::raise(SIGKILL);
+  ::raise(SIGTERM);
 }
 
 void hang_while_preparing(starts_ref ref) {

@@ -166,7 +166,7 @@ TEST(CrashLoop, OfStartsKilledFromOutsideIsGivenMoreTime) {
   stage scene{{.workers = 1, .spares = 0, .births_before_broken = 2}};
   stage_job& waiting = scene.submit();
   scene.engine.guardian_up(scene.home, scene.now);
-  for (int count = 0; count < 19; ++count) {
+  for (int count = 0; count < 5; ++count) {
     ASSERT_NE(scene.starting(), nullptr);
     scene.gone(*scene.starting(), killed_by(9));
     scene.pass(seconds(1));
