@@ -56,6 +56,11 @@ class CancelToken:
         """Whether it was cancelled."""
         return self._pipe >= 0 and _engine.token_grace(self._pipe) is not None
 
+    @property
+    def maker(self) -> int:
+        """The process that made it."""
+        return self._maker
+
     def follow(self, job: Future[Any]) -> None:
         """The job is cancelled with this token from now on."""
         if self._pipe >= 0:
