@@ -8,6 +8,7 @@ worker, however that ends.
 from __future__ import annotations
 
 import contextlib
+import copyreg
 import functools
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ._executor import ProcessPoolExecutor
 from ._future import Future
+from ._pickling import job_name
 from ._token import CancelToken
 
 P = ParamSpec("P")
@@ -59,6 +61,20 @@ def _local_pool() -> ProcessPoolExecutor:
         return _pool
 
 
+def _refuse_connection(_pipe: object) -> Any:
+    raise TypeError(
+        "a multiprocessing Connection reaches another process only through multiprocessing, which "
+        "sends its descriptor along; this executor (Dask, Celery, Ray, …) pickles in its own way: "
+        "to cancel a killable_wrapper there, give it a hardstop.CancelToken"
+    )
+
+
+# Plain pickle takes its number for the whole of it; who reads that has, and closes, some other
+# descriptor of its own. Multiprocessing's picklers do not look here.
+if Connection not in copyreg.dispatch_table:
+    copyreg.pickle(Connection, _refuse_connection)
+
+
 def killable_wrapper(
     fn: Callable[..., T],
     /,
@@ -74,11 +90,18 @@ def killable_wrapper(
     ProcessTimeoutError raised; the host's worker goes on. Whatever arrives on
     ``killable_wrapper_cancel_pipe`` cancels the job: ``{"cancel_timeout": seconds}`` with that
     grace, anything else with none; then ProcessCancelledError is raised, unless the job finished in
-    its grace. Where the host cannot pickle a Connection (Dask, Celery) a CancelToken can.
+    its grace. Where the host cannot pickle a Connection (Dask, Celery, Ray: TypeError) a
+    CancelToken can. Safe to call from any number of threads of the host.
     """
-    view = _local_pool().options(timeout=killable_wrapper_timeout)
     pipe = killable_wrapper_cancel_pipe
+    if not isinstance(pipe, (Connection, CancelToken, type(None))):
+        raise TypeError(
+            f"killable_wrapper_cancel_pipe={pipe!r}, of {job_name(fn)}: give a CancelToken or "
+            "a multiprocessing Connection"
+        )
+    view = _local_pool().options(timeout=killable_wrapper_timeout)
     if isinstance(pipe, CancelToken):
+        pipe.check_reach()
         return _wait(view.options(cancel_on=pipe)._submit(fn, args, kwargs), None)
     return _wait(view._submit(fn, args, kwargs), pipe)
 
