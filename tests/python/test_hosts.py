@@ -20,7 +20,7 @@ import pytest
 import hardstop
 from hardstop import CancelToken, ProcessCancelledError, ProcessTimeoutError, WorkerDiedError
 from jobs import daemonize, fail, say, say_and_sleep, segfault
-from support import PATIENCE, alive, gone, marked, said, script, until
+from support import HERE, PATIENCE, alive, gone, marked, said, script, until
 from test_killable import local_pool_ends  # noqa: F401 - a fixture
 
 Submit = Callable[..., Any]  # like Executor.submit: something with result(timeout)
@@ -97,7 +97,8 @@ def ray_tasks(workers: int) -> Iterator[Submit]:
     ray = pytest.importorskip(
         "ray", reason="Ray is not installed: it is 80 MB, for this test alone"
     )
-    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+    there = {"env_vars": {"PYTHONPATH": str(HERE)}}
+    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, runtime_env=there)
     call = ray.remote(max_retries=0)(_call)
     try:
         yield lambda fn, *args, **kwargs: _Ref(call.remote(fn, args, kwargs))
