@@ -22,6 +22,8 @@ app.conf.update(
         "visibility_timeout": float(os.environ.get("HARDSTOP_TEST_VISIBILITY", "3600"))
     },
     broker_connection_retry_on_startup=True,
+    accept_content=["json", "pickle"],
+    result_accept_content=["json", "pickle"],
     worker_prefetch_multiplier=1,
 )
 
@@ -31,7 +33,7 @@ def own_pid() -> int:
     return os.getpid()
 
 
-@app.task
+@app.task(serializer="pickle")
 def wrapped(name: str, *args: Any, **limits: Any) -> Any:
     """Plain ``killable_wrapper`` in a task of nobody's."""
     return hardstop.killable_wrapper(getattr(jobs, name), *args, **limits)
@@ -80,3 +82,12 @@ def fail_twice(path: str) -> int:
     if times < 3:
         raise LookupError("not yet")
     return times
+
+
+@killable_task(app)
+def meet(folder: str, me: int, others: int) -> int:
+    """Ends when so many of them run at the same time."""
+    jobs.say(f"{folder}/{me}")
+    for each in range(others):
+        jobs.wait_for_file(f"{folder}/{each}")
+    return os.getpid()

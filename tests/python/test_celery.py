@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ celery = pytest.importorskip(
     "celery", reason="Celery is not installed: pip install 'hardstop[celery]'"
 )
 pytest.importorskip("redis", reason="Redis' client is not installed: pip install redis")
+
+import kombu  # noqa: E402
 
 import hardstop  # noqa: E402
 from support import HERE, PATIENCE, alive, environment, marked, run_script, said, until  # noqa: E402
@@ -60,23 +63,39 @@ def redis() -> Iterator[str]:
 
 
 class Worker:
-    """A Celery worker with one prefork child."""
+    """A Celery worker with prefork children."""
 
     def __init__(
-        self, app: Any, mark: str, queue: str = "celery", visibility: str = "3600"
+        self,
+        app: Any,
+        mark: str,
+        queue: str = "celery",
+        visibility: str = "3600",
+        children: int = 1,
     ) -> None:
         self.app = app
+        self.queue = queue
         self.mark = mark
         command = [sys.executable, "-m", "celery", "-A", "celery_app", "worker"]
-        options = ["--concurrency=1", "--loglevel=ERROR", "--without-gossip", "--without-mingle"]
+        options = [
+            f"--concurrency={children}",
+            "--loglevel=ERROR",
+            "--without-gossip",
+            "--without-mingle",
+        ]
         self.process = subprocess.Popen(
             [*command, *options, f"--hostname={mark}@%h", f"--queues={queue}"],
             cwd=HERE,
-            env={**environment(mark), "HARDSTOP_TEST_VISIBILITY": visibility},
+            env={
+                **environment(mark),
+                "HARDSTOP_TEST_VISIBILITY": visibility,
+                "C_FORCE_ROOT": "1",  # as root it refuses to read pickles otherwise
+            },
         )
 
     def child(self) -> int:
-        pid: int = self.app.tasks["celery_app.own_pid"].delay().get(PATIENCE)
+        task = self.app.tasks["celery_app.own_pid"].apply_async(queue=self.queue)
+        pid: int = task.get(PATIENCE)
         return pid
 
     def kill(self) -> None:
@@ -210,8 +229,60 @@ def test_a_killed_worker_leaves_nothing_and_loses_nothing(app: Any, tmp_path: Pa
             second.kill()
 
 
-def test_the_wrapper_in_a_plain_task(worker: Worker, tmp_path: Path) -> None:
-    assert run(worker, "wrapped", "double", 4).get(PATIENCE) == 8
+# --- killable_wrapper in tasks that are nobody's
+
+
+def test_the_wrapper_stops_the_tree(worker: Worker, tmp_path: Path) -> None:  # G2
+    before = worker.child()
+    paths = [str(tmp_path / str(number)) for number in range(2)]
+    wrapped = worker.app.tasks["celery_app.wrapped"]
+    late = wrapped.delay("daemonize", paths[0], killable_wrapper_timeout=1.0)
+    with pytest.raises(hardstop.ProcessTimeoutError):
+        late.get(PATIENCE)
+    token = hardstop.CancelToken()
+    cancelled = wrapped.delay("daemonize", paths[1], killable_wrapper_cancel_pipe=token)
+    pid = int(said(tmp_path / "1"))
+    token.cancel()
+    with pytest.raises(hardstop.ProcessCancelledError):
+        cancelled.get(PATIENCE)
+    assert not alive(pid) and not alive(int(said(tmp_path / "0")))
+    with pytest.raises(hardstop.WorkerDiedError):
+        wrapped.delay("segfault").get(PATIENCE)
+    with pytest.raises(ValueError, match="no"):
+        wrapped.delay("fail").get(PATIENCE)
+    assert wrapped.delay("identity", "x" * (20 << 20)).get(PATIENCE) == "x" * (20 << 20)
+    assert worker.child() == before
+
+
+def test_the_wrapper_refuses_a_pipe(worker: Worker) -> None:
+    ours, _theirs = multiprocessing.Pipe()
+    with pytest.raises(kombu.exceptions.EncodeError, match=r"Connection.*CancelToken"):
+        run(worker, "wrapped", "double", 1, kwargs={"killable_wrapper_cancel_pipe": ours})
+
+
+def test_a_killed_child_leaves_nothing(app: Any, tmp_path: Path) -> None:  # G5
+    worker = Worker(app, f"celery-killed-{os.getpid()}", queue="killed")
+    try:
+        child = worker.child()
+        run(worker, "wrapped", "daemonize", str(tmp_path / "pid"), queue="killed")
+        pid = int(said(tmp_path / "pid"))
+        os.kill(child, signal.SIGKILL)
+        until(lambda: not alive(pid), "the job to be gone")
+        assert worker.child() != child
+    finally:
+        worker.kill()
+
+
+def test_four_tasks_at_once(app: Any, tmp_path: Path) -> None:
+    four = Worker(app, f"celery-four-{os.getpid()}", queue="four", children=4)
+    try:
+        tasks = [
+            app.tasks["celery_app.meet"].apply_async((str(tmp_path), number, 4), queue="four")
+            for number in range(4)
+        ]
+        assert len({task.get(PATIENCE) for task in tasks}) == 4
+    finally:
+        four.kill()
 
 
 CALLED_DIRECTLY = """
