@@ -43,7 +43,7 @@ def cluster(workers: int = 2, **options: Any) -> Iterator[Client]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             **options,
         ) as made,
         Client(made) as client,

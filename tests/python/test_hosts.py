@@ -72,7 +72,7 @@ def dask(workers: int) -> Iterator[Submit]:
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=workers, dashboard_address=None
+            n_workers=1, threads_per_worker=workers, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
