@@ -66,6 +66,11 @@ def call_softly(name: str, *args: Any) -> Any:
     return getattr(jobs, name)(*args)
 
 
+@killable_task(app, grace=60)
+def call_politely(name: str, *args: Any) -> Any:
+    return getattr(jobs, name)(*args)
+
+
 @killable_task(app, max_memory=50 << 20)
 def eat(size: int) -> int:
     return jobs.eat_memory(size)

@@ -157,6 +157,13 @@ def test_revoke_stops_the_tree_and_not_the_child(worker: Worker, tmp_path: Path)
         assert worker.child() == before
 
 
+def test_a_task_that_finishes_in_its_grace_succeeds(worker: Worker, tmp_path: Path) -> None:
+    task = run(worker, "call_politely", "stop_when_asked", str(tmp_path / "begun"))
+    said(tmp_path / "begun")
+    task.revoke(terminate=True)
+    assert task.get(PATIENCE) == "stopped"
+
+
 def test_a_task_that_is_revoked_before_it_starts(worker: Worker, tmp_path: Path) -> None:
     first = run(worker, "call", "say_and_sleep", str(tmp_path / "first"))
     said(tmp_path / "first")
