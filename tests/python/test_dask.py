@@ -308,16 +308,17 @@ def test_under_asyncio(pool: ClusterExecutor, tmp_path: Path) -> None:
 def test_names_priorities_and_resources_are_dasks(
     client: Client, pool: ClusterExecutor, tmp_path: Path
 ) -> None:
-    holders = occupy(pool, tmp_path)
-    low = [pool.options(priority=-1).submit(note_order, str(tmp_path / "order"), "low")]
-    high = pool.options(priority=5, name="urgent").submit(
+    holder, _other = occupy(pool, tmp_path)
+    running(holder)
+    there = pool.options(workers=[holder.worker])
+    low = there.options(priority=-1).submit(note_order, str(tmp_path / "order"), "low")
+    high = there.options(priority=5, name="urgent").submit(
         note_order, str(tmp_path / "order"), "high"
     )
     assert high.key.startswith("urgent-")
     never = pool.options(resources={"quantum": 1}).submit(double, 1)
-    for holder in holders[:1]:
-        holder.cancel()
-    concurrent.futures.wait([high, *low], PATIENCE)
+    holder.cancel()
+    concurrent.futures.wait([high, low], PATIENCE)
     assert (tmp_path / "order").read_text().split() == ["high", "low"]
     assert not never.done()
     never.cancel()
