@@ -269,9 +269,8 @@ def test_joblib_runs_it(tmp_path: Path) -> None:
     try:
         assert joblib.Parallel(2)(call(pow, each, 2) for each in range(4)) == [0, 1, 4, 9]
         with pytest.raises(ProcessTimeoutError):
-            joblib.Parallel(2)(
-                [call(daemonize, str(tmp_path / "pid"), killable_wrapper_timeout=1.0)] * 2
-            )
+            late = call(daemonize, str(tmp_path / "pid"), killable_wrapper_timeout=1.0)
+            joblib.Parallel(2)([late, call(pow, 2, 5)])
         assert not alive(int(said(tmp_path / "pid")))
     finally:
         get_reusable_executor().shutdown(kill_workers=True)
