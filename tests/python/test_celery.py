@@ -27,7 +27,6 @@ import hardstop  # noqa: E402
 from support import HERE, PATIENCE, alive, environment, marked, run_script, said, until  # noqa: E402
 
 pytestmark = [
-    pytest.mark.xdist_group("celery"),
     pytest.mark.skipif(
         shutil.which("redis-server") is None,
         reason="there is no redis-server: apt-get install redis-server",

@@ -32,9 +32,6 @@ from hardstop.integrations.dask import ClusterExecutor
 from jobs import daemonize, die, double, fail, say, say_and_sleep, stop_when_asked
 from support import PATIENCE, alive, gone, running, said, script, until
 
-# One cluster serves them all, in one of pytest-xdist's processes.
-pytestmark = pytest.mark.xdist_group("dask")
-
 
 @contextlib.contextmanager
 def cluster(workers: int = 2, **options: Any) -> Iterator[Client]:

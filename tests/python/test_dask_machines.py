@@ -31,7 +31,6 @@ def _cannot() -> str:
 
 pytestmark = [
     pytest.mark.skipif(bool(_cannot()), reason=_cannot() or "it can"),
-    pytest.mark.xdist_group("dask"),
 ]
 
 

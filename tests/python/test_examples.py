@@ -32,7 +32,6 @@ def test_dask_search(tmp_path: Path) -> None:
     assert sum("steps" in line for line in lines) == 4
 
 
-@pytest.mark.xdist_group("celery")
 def test_celery_tool() -> None:
     pytest.importorskip("celery", reason="Celery is not installed")
     if shutil.which("redis-server") is None:

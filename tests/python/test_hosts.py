@@ -126,7 +126,7 @@ CARRY_PIPES = ("fork", "forkserver", "spawn", "threads", "multiprocessing.Pool",
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(n, marks=pytest.mark.xdist_group(f"host-{n}")) for n in HOSTS],
+    params=HOSTS,
 )
 def host(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
