@@ -396,12 +396,42 @@ def test_a_lost_worker_is_retried_and_a_killed_attempt_is_not(tmp_path: Path) ->
         polite.cancel()
         said(tmp_path / "killed.asked")
         os.kill(_parent_of(second), signal.SIGKILL)  # a lost worker, of a job that is to end
-        with pytest.raises(ProcessCancelledError):
+        with pytest.raises(ProcessCancelledError, match="was lost"):
             polite.result(PATIENCE)
+        assert polite.outcome is not None and polite.outcome.started
         gone(second)
         until(lambda: len(client.scheduler_info()["workers"]) == 2, "the worker to be replaced")
         assert list(pool.map(double, range(4))) == [0, 2, 4, 6]
         assert len((tmp_path / "killed").read_text().splitlines()) == 1
+
+
+def test_a_job_that_loses_every_worker(tmp_path: Path) -> None:
+    """Dask gives it up, and says so."""
+    import dask
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        cluster(1) as client,
+        ClusterExecutor(client) as pool,
+    ):
+        job = pool.submit(hang_once, str(tmp_path / "attempts"))
+        pid = _line(tmp_path / "attempts")
+        os.kill(_parent_of(pid), signal.SIGKILL)
+        with pytest.raises(WorkerDiedError, match="hang_once.*lost"):
+            job.result(PATIENCE)
+        gone(pid)
+        assert job.outcome is not None and job.outcome.kind == "worker died"
+        assert pool.submit(double, 4).result(PATIENCE) == 8
+
+
+def test_a_worker_that_is_retired_gives_its_job_to_another(tmp_path: Path) -> None:
+    with cluster() as client, ClusterExecutor(client) as pool:
+        job = pool.submit(hang_once, str(tmp_path / "attempts"))
+        pid = _line(tmp_path / "attempts")
+        running(job)
+        client.retire_workers([job.worker])
+        assert job.result(PATIENCE) == 2
+        gone(pid)
 
 
 def _ignore_cancel(path: str) -> None:

@@ -115,7 +115,14 @@ class ClusterFuture(Future[T]):
         self._publish("CANCELLED_AND_NOTIFIED" if cancelled else "FINISHED", None, error, how)
 
     def _never_started(self) -> None:
+        """Nor will it start again, if it had and its worker was lost."""
         how = messages.never_started(self._name, self._ended_by_shutdown)
+        if self._begun_on is not None:
+            text = (
+                f"job '{self._name}' was cancelled; its Dask worker {self._begun_on} was lost "
+                "before it could tell the end"
+            )
+            how = dataclasses.replace(how, text=text, attempt=1, cancel="killed")
         self._fail(ProcessCancelledError(how.text), how)
 
     def _publish(
