@@ -98,6 +98,9 @@ class ClusterFuture(Future[T]):
         if end.kind == "value":
             self._publish("FINISHED", end.value, None, end.outcome)
             return
+        if end.value is None:
+            self._never_started()
+            return
         pickled, buffers = end.value
         try:
             error = load_result(pickled, buffers)

@@ -31,7 +31,8 @@ BEGUN, ENDED, NOT_STARTED, UNKNOWN = "begun", "ended", "not started", "unknown"
 
 
 class End(NamedTuple):
-    """How a job ended. ``value``: its result or, if it has none, the pickled exception."""
+    """How a job ended. ``value``: its result or, if it has none, the pickled exception; None if it
+    was refused before it started."""
 
     kind: str  # of the outcome
     value: Any

@@ -234,14 +234,12 @@ class ClusterExecutor(_ClusterSubmitting):
     async def _follow(self, job: ClusterFuture[Any], task: Any) -> None:
         """Brings the result here. Of what has none, the end comes as a message."""
         try:
-            end = End(*await self._client.gather(task, asynchronous=True))
+            job._end(End(*await self._client.gather(task, asynchronous=True)))
         except asyncio.CancelledError:  # the loop is about to end
             self._lost(job, "its Dask client was closed")
             raise
         except Exception as error:
             self._failed(job, error)
-        else:
-            job._end(end)
         finally:
             # Dask forgets it when nobody has this.
             task.release()
