@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,32 @@ def round_trip(name: str) -> Figures:
         "paced_p50": _median(paced),
         "paced_p99": _quantile(paced, 0.99),
     }
+
+
+def _trips_in_a_host(wrapped: bool) -> list[float]:
+    """Runs in a worker of somebody else's pool."""
+    import hardstop
+
+    if wrapped:
+        call = functools.partial(hardstop.killable_wrapper, jobs.nothing)
+    else:
+        pool = make("hardstop_fork")
+        call = functools.partial(pool.one, jobs.nothing)
+    took = []
+    for _ in range(6_000):
+        begin = time.perf_counter()
+        call()
+        took.append(time.perf_counter() - begin)
+    return took[1_000:]
+
+
+@cell
+def in_a_host(name: str) -> Figures:
+    """Calls in a worker of the standard executor, which is forked."""
+    context = multiprocessing.get_context("fork")
+    with futures.ProcessPoolExecutor(1, mp_context=context) as host:
+        took = host.submit(_trips_in_a_host, name == "wrapper").result()
+    return {"p50": _median(took), "p99": _quantile(took, 0.99)}
 
 
 @cell

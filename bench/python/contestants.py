@@ -400,6 +400,38 @@ class _Trio(_Loop):
         return trio.open_nursery()
 
 
+class _Dask(_Futures):
+    """A cluster on this machine. Its cancel() forgets the task, which runs on."""
+
+    def __init__(self) -> None:
+        from distributed import Client, LocalCluster
+
+        self._cluster = LocalCluster(
+            n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0"
+        )
+        self.client = Client(self._cluster)
+        super().__init__(self.client.get_executor(pure=False))
+
+    def stop(self, handle: Any) -> None:
+        handle.cancel()
+
+    def close(self) -> None:
+        self.client.close()
+        self._cluster.close()
+
+
+class _HardstopOnDask(_Dask):
+    def __init__(self) -> None:
+        from hardstop.integrations.dask import ClusterExecutor
+
+        super().__init__()
+        self.pool = ClusterExecutor(self.client)
+
+
+def _no_pool() -> Contestant:
+    raise Cannot
+
+
 def _standard(method: str) -> Contestant:
     context = multiprocessing.get_context(method)
     return _Futures(futures.ProcessPoolExecutor(WORKERS, mp_context=context))
@@ -417,6 +449,9 @@ _KNOWN: dict[str, tuple[str | None, str, Callable[[], Contestant]]] = {
     "hardstop_fork": ("hardstop", "hardstop, fork", lambda: _Hardstop("fork")),
     "hardstop_forkserver": ("hardstop", "hardstop, forkserver", lambda: _Hardstop("forkserver")),
     "hardstop_spawn": ("hardstop", "hardstop, spawn", lambda: _Hardstop("spawn")),
+    "wrapper": ("hardstop", "killable_wrapper", _no_pool),
+    "hardstop_dask": ("distributed", "hardstop on Dask", _HardstopOnDask),
+    "dask": ("distributed", "Dask", _Dask),
     "threads": (None, "ThreadPoolExecutor", lambda: _Futures(futures.ThreadPoolExecutor(WORKERS))),
     "std_fork": (None, "ProcessPoolExecutor, fork", lambda: _standard("fork")),
     "std_forkserver": (None, "ProcessPoolExecutor, forkserver", lambda: _standard("forkserver")),

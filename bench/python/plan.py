@@ -12,6 +12,7 @@ EXECUTORS = (*STANDARD, "deadpool", "loky")
 PROCESS_POOLS = (*EXECUTORS, "mp_pool", "pebble", "billiard", *LOOPS)
 KILLERS = ("pebble", "deadpool", "billiard", *LOOPS)
 TIMERS = KILLERS
+ON_DASK = ("hardstop_dask", "dask")
 METHODS = ("fork", "forkserver", "spawn")
 
 
@@ -34,6 +35,7 @@ def groups() -> list[Group]:
     return [
         Group("flood", everybody),
         Group("round_trip", everybody),
+        Group("in_a_host", ("wrapper", "hardstop_fork")),
         Group("round_trip_beside_hog", everybody, rounds=3),
         Group("map_all", ("hardstop", "threads", *EXECUTORS, "mp_pool", "pebble", "billiard")),
         Group("as_completed", ("hardstop", "threads", "std_fork")),
@@ -43,8 +45,8 @@ def groups() -> list[Group]:
         Group("echo_bytes", pools, rounds=2, time_limit=15),
         Group("echo_numpy", pools, rounds=2, time_limit=15),
         Group("cancel", killers, rounds=3),
-        Group("cancel_tree", killers, rounds=1),
-        Group("next_job", killers, rounds=3),
+        Group("cancel_tree", (*killers, *ON_DASK), rounds=1),
+        Group("next_job", (*killers, "hardstop_dask"), rounds=3),  # Dask's own is never free again
         Group("late_gil_held", ("hardstop", *TIMERS), rounds=2),
         Group("late_sigterm_ignored", ("hardstop", *TIMERS), rounds=2),
         Group("neighbour", ("hardstop", "deadpool", "pebble"), rounds=3, time_limit=30),
@@ -286,6 +288,41 @@ def _kills() -> list[Row]:
     ]
 
 
+def _in_hosts() -> list[Row]:
+    return [
+        Row(
+            "`killable_wrapper` in a stock worker, against `submit().result()` there, p50",
+            "in_a_host",
+            "p50",
+            TIME,
+            ("hardstop_fork",),
+            "≤ 1.3x the time",
+            _times(1 / 1.3),
+            "wrapper",
+        ),
+        Row(
+            "on Dask: cancel → process and its child gone, p50",
+            "cancel_tree",
+            "p50",
+            TIME,
+            ("dask",),
+            "≤ 20 ms",
+            _below(20e-3),
+            "hardstop_dask",
+        ),
+        Row(
+            "on Dask: cancel → next job running, p50",
+            "next_job",
+            "p50",
+            TIME,
+            (),
+            "",
+            _times(0),
+            "hardstop_dask",
+        ),
+    ]
+
+
 def _sizes() -> list[Row]:
     rows = []
     for method in METHODS:
@@ -331,6 +368,7 @@ def rows() -> list[Row]:
         *_round_trips(),
         *_echoes(),
         *_kills(),
+        *_in_hosts(),
         *_sizes(),
         Row(
             "idle pool, context switches per second",

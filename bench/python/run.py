@@ -32,7 +32,7 @@ HERE = Path(__file__).resolve().parent
 MEASURED = HERE.parent.parent / "build" / "bench"
 _PACKAGES = (
     *("hardstop", "pebble", "deadpool-executor", "loky", "billiard"),
-    *("anyio", "trio-parallel", "numpy"),
+    *("anyio", "trio-parallel", "distributed", "numpy"),
 )
 
 

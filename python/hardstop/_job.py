@@ -8,6 +8,9 @@ from . import _engine
 
 _LONGEST_MESSAGE = 1000  # characters
 
+# Of this job, in pools that are gone: on a cluster an attempt's machine may be lost.
+earlier_attempts = 0
+
 
 class Progress(NamedTuple):
     """How far a job has come, in whatever unit it counts."""
@@ -33,7 +36,7 @@ class CurrentJob:
     @property
     def attempt(self) -> int:
         """1 for its first attempt; more if workers died under it and it has ``retries``."""
-        return _engine.attempt()
+        return earlier_attempts + _engine.attempt()
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> bool:
         """Tells the client how far it has come; see ``Future.progress``.

@@ -8,6 +8,7 @@ worker, however that ends.
 from __future__ import annotations
 
 import contextlib
+import copyreg
 import functools
 import multiprocessing
 import os
@@ -17,12 +18,17 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, ParamSpec, TypeVar
 
+from . import _engine
 from ._executor import ProcessPoolExecutor
 from ._future import Future
+from ._pickling import job_name
+from ._submitting import JobOptions
 from ._token import CancelToken
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_Limits = tuple[float | None, float | None, int | None]  # time, grace, memory
 
 _EIGHT_HOURS = 8 * 3600.0
 
@@ -33,10 +39,15 @@ _IDLE_TIME = 60.0  # seconds after which workers beyond the first leave
 _lock = threading.Lock()
 _pool: ProcessPoolExecutor | None = None
 
+# By limits: the engine's pool and a job's options, so that a call costs hardly more than submit().
+_ready: dict[_Limits, tuple[_engine.Pool, JobOptions | None]] = {}
+_MOST_READY = 256
+
 
 def _forget() -> None:
     global _pool, _lock
     _pool = None
+    _ready.clear()
     _lock = threading.Lock()
 
 
@@ -59,6 +70,29 @@ def _local_pool() -> ProcessPoolExecutor:
         return _pool
 
 
+def _prepare(limits: _Limits) -> tuple[_engine.Pool, JobOptions | None]:
+    timeout, grace, max_memory = limits
+    view = _local_pool().options(timeout=timeout, grace=grace, max_memory=max_memory)
+    if len(_ready) >= _MOST_READY:
+        _ready.clear()
+    ready = _ready[limits] = view._running_pool(), view._job_options
+    return ready
+
+
+def _refuse_connection(_pipe: object) -> Any:
+    raise TypeError(
+        "a multiprocessing Connection reaches another process only through multiprocessing, which "
+        "sends its descriptor along; this executor (Dask, Celery, Ray, …) pickles in its own way: "
+        "to cancel a killable_wrapper there, give it a hardstop.CancelToken"
+    )
+
+
+# Plain pickle takes its number for the whole of it; who reads that has, and closes, some other
+# descriptor of its own. Multiprocessing's picklers do not look here.
+if Connection not in copyreg.dispatch_table:
+    copyreg.pickle(Connection, _refuse_connection)
+
+
 def killable_wrapper(
     fn: Callable[..., T],
     /,
@@ -74,27 +108,48 @@ def killable_wrapper(
     ProcessTimeoutError raised; the host's worker goes on. Whatever arrives on
     ``killable_wrapper_cancel_pipe`` cancels the job: ``{"cancel_timeout": seconds}`` with that
     grace, anything else with none; then ProcessCancelledError is raised, unless the job finished in
-    its grace. Where the host cannot pickle a Connection (Dask, Celery) a CancelToken can.
+    its grace. Where the host cannot pickle a Connection (Dask, Celery, Ray: TypeError) a
+    CancelToken can. Safe to call from any number of threads of the host.
     """
-    view = _local_pool().options(timeout=killable_wrapper_timeout)
+    limits = (killable_wrapper_timeout, None, None)
+    pool, options = _ready.get(limits) or _prepare(limits)
     pipe = killable_wrapper_cancel_pipe
-    if isinstance(pipe, CancelToken):
-        return _wait(view.options(cancel_on=pipe)._submit(fn, args, kwargs), None)
-    return _wait(view._submit(fn, args, kwargs), pipe)
-
-
-def _wait(job: Future[T], pipe: Connection | None) -> T:
+    if pipe is None:
+        job: Future[T] = pool.submit(fn, args, kwargs, options)
+    elif isinstance(pipe, CancelToken):
+        pipe.check_reach()
+        job = pool.submit(fn, args, kwargs, options)
+        pipe.follow(job)
+    elif isinstance(pipe, Connection):
+        job = pool.submit(fn, args, kwargs, options)
+        return _wait(job, pipe)
+    else:
+        raise TypeError(
+            f"killable_wrapper_cancel_pipe={pipe!r}, of {job_name(fn)}: give a CancelToken or "
+            "a multiprocessing Connection"
+        )
     try:
-        if pipe is not None:
-            _watch(job, pipe)
         return job.result()
     except BaseException:
-        # The job's own end, or something raised here by the host: a time limit of its own, a
-        # signal. Then nobody waits for the job any more.
-        if not job.done():
-            job.kill()
-            with contextlib.suppress(BaseException):
-                job.exception()
+        _abandon(job)
+        raise
+
+
+def _abandon(job: Future[Any]) -> None:
+    """The job has ended, or something was raised here by the host: a time limit of its own, a
+    signal. Then nobody waits for the job any more."""
+    if not job.done():
+        job.kill()
+        with contextlib.suppress(BaseException):
+            job.exception()
+
+
+def _wait(job: Future[T], pipe: Connection) -> T:
+    try:
+        _watch(job, pipe)
+        return job.result()
+    except BaseException:
+        _abandon(job)
         raise
 
 
@@ -150,10 +205,16 @@ def killable(
     def decorate(fn: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(fn)
         def stoppable(*args: P.args, **kwargs: P.kwargs) -> T:
-            view = _local_pool().options(timeout=timeout, grace=grace, max_memory=max_memory)
-            job: Future[T] = view._submit(_Plain(stoppable, fn), args, kwargs)
-            return _wait(job, None)
+            pool, options = _ready.get(limits) or _prepare(limits)
+            job: Future[T] = pool.submit(plain, args, kwargs, options)
+            try:
+                return job.result()
+            except BaseException:
+                _abandon(job)
+                raise
 
+        limits = (timeout, grace, max_memory)
+        plain = _Plain(stoppable, fn)
         return stoppable
 
     return decorate

@@ -264,6 +264,8 @@ class View(Submitting):
         self._given = options
         self._job_options = _checked_options(dict(options))
         self._token = options["cancel_on"]
+        if self._token is not None:
+            self._token.check_reach()
         self._kill_on_abandon = kill_on_abandon
 
     def _running_pool(self) -> _engine.Pool:

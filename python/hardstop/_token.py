@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 import threading
+from pathlib import Path
 from typing import Any
 
 from . import _engine
@@ -20,8 +22,11 @@ class CancelToken:
     Made in the client, picklable, given to any number of jobs: ``pool.options(cancel_on=token)``,
     ``killable_wrapper(..., killable_wrapper_cancel_pipe=token)``. Works between processes of one
     user on one machine, as long as the process that made it lives and keeps it. Any thread may use
-    it.
+    it. On another machine, or in a container with processes of its own, whoever is to follow it
+    raises RuntimeError.
     """
+
+    _is_elsewhere = False
 
     def __init__(self) -> None:
         self._pipe, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -29,13 +34,16 @@ class CancelToken:
         self._lock = threading.Lock()
 
     @classmethod
-    def _attached(cls, maker: int, number: int, identity: tuple[int, int]) -> CancelToken:
+    def _attached(
+        cls, maker: int, number: int, identity: tuple[int, int], where: tuple[str, int]
+    ) -> CancelToken:
         """A token in another process than its maker's; one without effect if that is gone."""
         token = cls.__new__(cls)
         token._lock = threading.Lock()
         token._maker = maker
         token._writer = -1
-        token._pipe = _open(maker, number, identity)
+        token._is_elsewhere = where != _here()
+        token._pipe = -1 if token._is_elsewhere else _open(maker, number, identity)
         return token
 
     def cancel(self, grace: float | None = None) -> None:
@@ -56,6 +64,20 @@ class CancelToken:
         """Whether it was cancelled."""
         return self._pipe >= 0 and _engine.token_grace(self._pipe) is not None
 
+    @property
+    def maker(self) -> int:
+        """The process that made it."""
+        return self._maker
+
+    def check_reach(self) -> None:
+        """RuntimeError where its maker's processes cannot be seen."""
+        if self._is_elsewhere:
+            raise RuntimeError(
+                "this CancelToken was made on another machine, or in another container, and does "
+                "not reach this one. On a Dask cluster, give it to "
+                "ClusterExecutor.options(cancel_on=token), which follows it in the client"
+            )
+
     def follow(self, job: Future[Any]) -> None:
         """The job is cancelled with this token from now on."""
         if self._pipe >= 0:
@@ -63,13 +85,15 @@ class CancelToken:
 
     def __reduce__(self) -> Any:
         if self._pipe < 0:
-            return CancelToken._attached, (0, -1, (0, 0))
+            where = ("", 0) if self._is_elsewhere else _here()
+            return CancelToken._attached, (0, -1, (0, 0), where)
         status = os.fstat(self._pipe)
         # Whoever has it from us opens our end of the pipe.
         return CancelToken._attached, (
             os.getpid(),
             self._pipe,
             (status.st_dev, status.st_ino),
+            _here(),
         )
 
     def __del__(self) -> None:
@@ -79,6 +103,16 @@ class CancelToken:
 
     def __repr__(self) -> str:
         return f"<CancelToken of process {self._maker}{', cancelled' if self.cancelled else ''}>"
+
+
+@functools.cache
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _here() -> tuple[str, int]:
+    """Where process numbers mean what they mean here: this boot, this namespace of processes."""
+    return _boot(), os.stat("/proc/self/ns/pid").st_ino
 
 
 def _open(maker: int, number: int, identity: tuple[int, int]) -> int:

@@ -54,6 +54,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="slow: run with -m slow"))
 
 
+def _kept_together(nodeid: str) -> str:
+    """What tests have in common that share a cluster, a worker or a host: they run in one process,
+    which starts it once."""
+    file, _, name = nodeid.partition("::")
+    if file.endswith(("test_dask.py", "test_celery.py")):
+        return file
+    if file.endswith("test_hosts.py") and "[" in name:
+        return file + name[name.index("[") :]
+    return nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _kept_together(nodeid)
+
+    return Together(config, log)
+
+
 @pytest.fixture(autouse=True)
 def _time_limit() -> Iterator[None]:
     faulthandler.dump_traceback_later(HANGS_AFTER, exit=True, file=_stderr)

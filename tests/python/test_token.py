@@ -141,3 +141,15 @@ def test_tokens_leave_no_descriptor() -> None:
         gc.collect()
         assert len(os.listdir("/proc/self/fd")) <= before + 2
     assert _killable._pool is None
+
+
+def test_a_token_of_another_machine_is_refused() -> None:
+    kind, (maker, number, identity, (_boot, namespace)) = CancelToken().__reduce__()
+    foreign = kind(maker, number, identity, ("another boot", namespace))
+    assert not foreign.cancelled
+    for use in (
+        lambda: hardstop.killable_wrapper(pow, 2, 5, killable_wrapper_cancel_pipe=foreign),
+        lambda: ProcessPoolExecutor(1).options(cancel_on=foreign),
+    ):
+        with pytest.raises(RuntimeError, match="another machine"):
+            use()
