@@ -20,11 +20,11 @@ namespace hardstop::worker {
 // returns.
 struct job_view {
   wire::ticket ticket = wire::ticket::none;
-  wire::function_id function;
-  std::uint8_t attempt = 0;            // from 1; 255: so many or more
-  std::span<const std::byte> payload;  // aligned to 16 bytes, or to the page
+  wire::function_id function{};
+  std::uint8_t attempt = 0;              // from 1; 255: so many or more
+  std::span<const std::byte> payload{};  // aligned to 16 bytes, or to the page
   // Resolved to memory: read-only, aligned to the page.
-  std::span<const std::span<const std::byte>> segments;
+  std::span<const std::span<const std::byte>> segments{};
 };
 
 // Where the result of one attempt goes. It is published when execute() returns, not before;
