@@ -2,6 +2,7 @@
 #include <cassert>
 #include <string>
 
+#include "schedule/event.hpp"
 #include "schedule/scheduler.hpp"
 
 namespace hardstop::schedule {
@@ -33,6 +34,7 @@ bool failed(const worker& who, worker_state before) {
 
 void scheduler::worker_gone(worker& who, const death& how, instant now) {
   assert(who.state != worker_state::gone);
+  const event ends(*this, now);
   pool& p = *who.pool;
   if (how.guardian_lost) guardian_lost(p, now);  // this may be the first that is heard of it
   const worker_state before = who.state;
@@ -41,6 +43,13 @@ void scheduler::worker_gone(worker& who, const death& how, instant now) {
   settle_lane(who, how, now);
   if (before == worker_state::starting || before == worker_state::ready) ++p.missing;
   p.workers.remove(who);
+  if (!who.lingering.empty()) {
+    if (how.unconfirmed_pid != 0) {
+      keep_claims(who.lingering, how, now);
+    } else {
+      return_claims(who.lingering, permit_return::released, now);
+    }
+  }
   if (failed(who, before)) {
     const bool from_outside = how.signal == sigkill && who.stopping == stop_reason::none;
     count_failure(p, describe(who, how), now, from_outside ? fault::outside : fault::own);
@@ -61,11 +70,12 @@ void scheduler::settle_lane(worker& who, const death& how, instant now) {
   if (who.lane.size() > 1) who.wrote_garbage = true;
   while (job* const victim = who.lane.front()) {
     detach(*victim);
-    end_with_worker(*victim, who, how);
+    if (victim->permits != nullptr) return_at_death(*victim, how, now);
+    end_with_worker(*victim, who, how, now);
   }
 }
 
-void scheduler::end_with_worker(job& what, const worker& who, const death& how) {
+void scheduler::end_with_worker(job& what, const worker& who, const death& how, instant now) {
   ending result;
   result.started = true;
   result.reason = what.stopping;
@@ -85,11 +95,11 @@ void scheduler::end_with_worker(job& what, const worker& who, const death& how) 
       break;
     default:
       result.kind = end_kind::worker_died;
-      if (may_retry(what, how)) return retry(what);
+      if (may_retry(what, how)) return retry(what, now);
   }
   result.worker_death = how;
   result.worker_death->guardian_lost |= who.guardian_lost;
-  end(what, std::move(result));
+  end(what, std::move(result), now);
 }
 
 // Not while something of the attempt may still live, not against the caller's will, not in a pool
@@ -100,10 +110,10 @@ bool scheduler::may_retry(const job& what, const death& how) {
          !p.drop_pending && p.intake != intake::broken;
 }
 
-void scheduler::retry(job& what) {
+void scheduler::retry(job& what, instant now) {
   what.ran = true;
   ++what.pool->counters.retried;
-  make_runnable(what);
+  make_runnable(what, now);
 }
 
 }  // namespace hardstop::schedule

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "schedule/model.hpp"
+#include "schedule/permits.hpp"
 #include "schedule/pool.hpp"
 
 namespace hardstop::schedule {
@@ -54,6 +55,17 @@ class effects {
   // The job's one ending. The scheduler forgets the job with this call; the owner may free it at
   // once.
   virtual void complete(job&, ending) = 0;
+
+  // A guard's claim, or that of an attempt that runs, which was waiting has its permits. Never from
+  // within the event that asked for it.
+  virtual void granted(permit_claim&) = 0;
+
+  // A claim of a job is over with its attempt, or with the job. The owner may free it at once.
+  virtual void claim_over(permit_claim&) = 0;
+
+  // Its attempt is not confirmed gone: it is held for as long as that is so, which nobody will
+  // tell.
+  virtual void claim_kept(permit_claim&, const death&) = 0;
 
   // The pool needs a (new) guardian; ends with guardian_up() or birth_failed().
   virtual void birth(pool&) = 0;

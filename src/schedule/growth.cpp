@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string>
 
+#include "schedule/event.hpp"
 #include "schedule/scheduler.hpp"
 
 namespace hardstop::schedule {
@@ -62,6 +63,7 @@ void scheduler::restock(pool& p, instant now) {
 
 void scheduler::fill(pool& p, instant now) {
   if (p.phase != guardian_phase::up || p.closing) return;
+  const event ends(*this, now);
   p.slots = p.policy.workers;
   restock(p, now);
 }
@@ -89,6 +91,7 @@ void scheduler::spawn(pool& p, instant now) {
 }
 
 void scheduler::worker_ready(worker& who, instant now) {
+  const event ends(*this, now);
   if (who.state != worker_state::starting) return;  // asked to leave, or killed, before it was up
   pool& p = *who.pool;
   timers_.disarm(who);
@@ -144,6 +147,7 @@ void scheduler::retire(worker& who, instant now) {
 
 void scheduler::recycle(worker& who, instant now) {
   if (who.state != worker_state::ready || who.leaving) return;
+  const event ends(*this, now);
   who.leaving = true;
   if (!who.spare) {
     requeue_unclaimed(who, who.lane.front(), now);
@@ -155,7 +159,7 @@ void scheduler::recycle(worker& who, instant now) {
 
 // The caller has made sure that nobody else's attempt runs there, and finds new capacity
 // afterwards.
-void scheduler::stop(worker& who, stop_reason why) {
+void scheduler::stop(worker& who, stop_reason why, instant now) {
   withdraw(who);
   for (job* at = who.lane.front(); at != nullptr; at = job_list::after(*at))
     timers_.disarm(*at);
@@ -163,6 +167,7 @@ void scheduler::stop(worker& who, stop_reason why) {
   who.state = worker_state::stopping;
   who.stopping = why;
   ++who.pool->counters.kills;
+  withdraw_claims(who, now);
   world_.kill(who);
 }
 
@@ -170,14 +175,14 @@ void scheduler::worker_due(worker& who, instant now) {
   pool& p = *who.pool;
   switch (who.state) {
     case worker_state::starting:
-      stop(who, stop_reason::start_timeout);
+      stop(who, stop_reason::start_timeout, now);
       return restock(p, now);
     case worker_state::ready:
       who.lane_full = false;
       feed(who, now);
       return rebalance(p, now);
     case worker_state::retiring:
-      return stop(who, stop_reason::retire);
+      return stop(who, stop_reason::retire, now);
     case worker_state::stopping:
     case worker_state::gone:
       return;
@@ -217,6 +222,7 @@ void scheduler::ensure_born(pool& p, instant now) {
 
 void scheduler::guardian_up(pool& p, instant now) {
   if (p.phase != guardian_phase::being_born) return;
+  const event ends(*this, now);
   p.phase = guardian_phase::up;
   restock(p, now);
   wind_down(p, now);
@@ -224,14 +230,16 @@ void scheduler::guardian_up(pool& p, instant now) {
 
 void scheduler::birth_failed(pool& p, std::string_view reason, instant now) {
   if (p.phase != guardian_phase::being_born) return;
+  const event ends(*this, now);
   p.phase = guardian_phase::unborn;
   count_failure(p, reason, now);
   restock(p, now);
   wind_down(p, now);
 }
 
-void scheduler::guardian_lost(pool& p, instant) {
+void scheduler::guardian_lost(pool& p, instant now) {
   if (p.phase != guardian_phase::up && p.phase != guardian_phase::being_born) return;
+  const event ends(*this, now);
   p.phase = guardian_phase::lost;
   for (worker* who = p.workers.front(); who != nullptr; who = sibling_list::after(*who)) {
     if (who->state == worker_state::stopping) continue;
@@ -241,11 +249,13 @@ void scheduler::guardian_lost(pool& p, instant) {
     if (who->state != worker_state::retiring) ++p.missing;
     who->state = worker_state::stopping;
     who->guardian_lost = true;
+    withdraw_claims(*who, now);
   }
 }
 
 void scheduler::guardian_gone(pool& p, instant now) {
   if (p.phase == guardian_phase::unborn || p.phase == guardian_phase::closed) return;
+  const event ends(*this, now);
   const bool expected = p.phase == guardian_phase::dismissed;
   guardian_lost(p, now);
   p.phase = guardian_phase::unborn;

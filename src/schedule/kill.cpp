@@ -2,6 +2,7 @@
 // G8).
 #include <algorithm>
 
+#include "schedule/event.hpp"
 #include "schedule/scheduler.hpp"
 
 namespace hardstop::schedule {
@@ -17,16 +18,17 @@ constexpr duration least_recheck = std::chrono::microseconds(500);
 cancel_answer scheduler::cancel(job& what, cancel_mode mode, duration grace, instant now) {
   if (what.state == job_state::fresh || what.state == job_state::ended)
     return cancel_answer::too_late;
+  const event ends(*this, now);
   pool& p = *what.pool;
   if (what.state == job_state::queued) {
-    p.jobs.remove(what);
-    end_cancelled_unstarted(what);
+    leave_queue(what);
+    end_cancelled_unstarted(what, now);
     wind_down(p, now);
     return cancel_answer::accepted;
   }
   worker& who = *what.worker;
   if (take_back(what, now)) {
-    end_cancelled_unstarted(what);
+    end_cancelled_unstarted(what, now);
     if (who.state == worker_state::ready) feed(who, now);
     rebalance(p, now);
     wind_down(p, now);
@@ -45,13 +47,13 @@ cancel_answer scheduler::cancel(job& what, cancel_mode mode, duration grace, ins
   return cancel_answer::accepted;
 }
 
-void scheduler::end_cancelled_unstarted(job& what) {
+void scheduler::end_cancelled_unstarted(job& what, instant now) {
   what.cancel_requested = true;
   ending how;
   how.kind = end_kind::cancelled;
   how.started = what.ran;
   how.reason = stop_reason::cancel;
-  end(what, std::move(how));
+  end(what, std::move(how), now);
 }
 
 // Sends SIGKILL to the worker of a claimed attempt, if that attempt is what it would hit.
@@ -79,14 +81,15 @@ void scheduler::kill_attempt(job& what, stop_reason why, instant now) {
       world_.settle(who, behind->ticket);
       return rebalance(p, now);
     }
-    make_runnable(*behind);
+    make_runnable(*behind, now);
     behind = next;
   }
-  stop(who, why);
+  stop(who, why, now);
   rebalance(p, now);
 }
 
 void scheduler::settled(worker& who, schedule::ticket witness, instant now) {
+  const event ends(*this, now);
   if (who.state != worker_state::ready) return;
   const job* const first = who.lane.front();
   if (first == nullptr || first->ticket == witness) return;
@@ -96,14 +99,16 @@ void scheduler::settled(worker& who, schedule::ticket witness, instant now) {
 }
 
 void scheduler::corrupt(worker& who, instant now) {
+  const event ends(*this, now);
   who.wrote_garbage = true;
   if (who.state == worker_state::stopping || who.state == worker_state::gone) return;
   requeue_unclaimed(who, who.lane.front(), now);
-  stop(who, stop_reason::garbage);
+  stop(who, stop_reason::garbage, now);
   rebalance(*who.pool, now);
 }
 
 void scheduler::memory_exceeded(worker& who, schedule::ticket which, instant now) {
+  const event ends(*this, now);
   for (job* at = who.lane.front(); at != nullptr; at = job_list::after(*at)) {
     if (at->ticket != which) continue;
     if (observe(*at, now) == job_state::running) kill_attempt(*at, stop_reason::memory, now);

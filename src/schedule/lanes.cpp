@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "schedule/event.hpp"
 #include "schedule/scheduler.hpp"
 
 namespace hardstop::schedule {
@@ -49,18 +50,25 @@ worker* scheduler::pick(pool& from) {
   return room(*shortest, depth) > 0 ? shortest : nullptr;
 }
 
-// Puts the job, which is outstanding and perhaps queued, into the worker's lane. False: the lane is
-// full; nothing has changed but that this worker is left alone for a while. The caller shelves the
+// Puts the job, which is outstanding and perhaps queued, into the worker's lane. Where the lane is
+// full nothing has changed but that this worker is left alone for a while. The caller shelves the
 // worker.
-bool scheduler::assign(worker& who, job& what, instant now) {
+//
+// A job with needs holds them from here on, so it begins here at once or not at all: behind another
+// job it would keep them from everybody, and for ever from the one in front of it.
+scheduler::placing scheduler::assign(worker& who, job& what, instant now) {
   pool& p = *who.pool;
+  const bool has_needs = what.permits != nullptr && what.permits->needs != nullptr;
+  if (has_needs && !who.lane.empty()) return placing::not_here;
   what.ticket = schedule::ticket{++last_ticket_};
+  if (has_needs && !take_needs(what, now)) return placing::elsewhere;
   ++what.attempt;
   if (world_.dispatch(who, what) == lane_answer::full) {
     --what.attempt;
+    if (has_needs) untake_needs(what, now);
     who.lane_full = true;
     shelve(who, now);
-    return false;
+    return placing::lane_full;
   }
   if (what.state == job_state::queued) p.jobs.remove(what);
   if (who.lane.empty()) {
@@ -75,7 +83,7 @@ bool scheduler::assign(worker& who, job& what, instant now) {
   what.worker = &who;
   what.dispatched_at = now;
   if (what.timeout != forever) timers_.arm(what, later(now, limit_of(what)));
-  return true;
+  return placing::placed;
 }
 
 // Out of its lane, whatever becomes of it.
@@ -97,6 +105,7 @@ bool scheduler::take_back(job& what, instant now) {
     return false;
   }
   detach(what);
+  if (what.permits != nullptr) return_permits(what, permit_return::unused, now);
   --what.attempt;
   --from.used;
   ++from.pool->counters.taken_back;
@@ -108,7 +117,7 @@ bool scheduler::take_back(job& what, instant now) {
 void scheduler::requeue_unclaimed([[maybe_unused]] worker& who, job* from, instant now) {
   while (from != nullptr) {
     job* const next = job_list::after(*from);
-    if (take_back(*from, now)) make_runnable(*from);
+    if (take_back(*from, now)) make_runnable(*from, now);
     from = next;
   }
   assert(who.lane.size() <= who.used);
@@ -164,6 +173,10 @@ void scheduler::to_the_back(worker& who) {
 
 void scheduler::lane_drained(worker& who, std::size_t finished_in_batch, instant now,
                              std::optional<duration> busy) {
+  const event ends(*this, now);
+  if (!who.lingering.empty() && !who.leaving) {
+    return_claims(who.lingering, permit_return::released, now);
+  }
   pool& p = *who.pool;
   if (who.state == worker_state::ready && !who.spare) {
     p.lanes.measure(finished_in_batch, now - who.moved_at, busy,
@@ -200,8 +213,10 @@ void scheduler::feed(worker& who, instant now) {
     // The last jobs of many are shared out, so that all workers end at the same time.
     const std::size_t share = p.jobs.size() / std::max<std::size_t>(p.active, 1) + 1;
     std::size_t count = std::min(room(who, depth_limit(p, p.lanes.for_refill())), share);
-    for (; count > 0 && !p.jobs.empty() && !spent(who); --count) {
-      if (!assign(who, *p.jobs.front(), now)) break;
+    while (count > 0 && !p.jobs.empty() && !spent(who)) {
+      const placing where = assign(who, *p.jobs.front(), now);
+      if (where == placing::placed) --count;
+      if (where == placing::lane_full || where == placing::not_here) break;
     }
   }
   shelve(who, now);
@@ -213,7 +228,9 @@ void scheduler::pump(pool& p, instant now) {
   while (!p.jobs.empty()) {
     worker* const who = pick(p);
     if (who == nullptr) return;
-    if (assign(*who, *p.jobs.front(), now)) shelve(*who, now);
+    const placing where = assign(*who, *p.jobs.front(), now);
+    if (where == placing::placed) shelve(*who, now);
+    if (where == placing::not_here) return;
   }
 }
 
@@ -238,7 +255,8 @@ void scheduler::steal_for(worker& who, instant now) {
     if (!steal_from(p.taking, shelf, wanted, now) && !steal_from(p.resting, shelf, wanted, now))
       continue;
     while (!p.jobs.empty() && room(who, wanted) > 0 && !spent(who)) {
-      if (!assign(who, *p.jobs.front(), now)) break;
+      const placing where = assign(who, *p.jobs.front(), now);
+      if (where == placing::lane_full || where == placing::not_here) break;
     }
     shelve(who, now);
   }
@@ -262,7 +280,7 @@ bool scheduler::steal_from(worker& victim, std::size_t wanted, instant now) {
   for (job* at = job_list::after(*victim.lane.front()); at != nullptr && count > 0; at = next) {
     next = job_list::after(*at);
     if (!take_back(*at, now)) continue;
-    make_runnable(*at);
+    make_runnable(*at, now);
     any = true;
     --count;
   }

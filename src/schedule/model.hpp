@@ -84,16 +84,18 @@ struct ending {
 struct worker;
 struct pool;
 struct level;
+struct job_permits;
 
 // Its timer is its one alarm: deadline or end of grace, whichever is earlier.
 struct job : timer {
   job() : timer(timer_kind::job) {}
 
   // Set by the owner before submit().
-  duration timeout = forever;  // of one attempt, from its start
-  int priority = 0;            // higher first; first in, first out within one
-  std::uint16_t retries = 0;   // further attempts when its worker died
-  bool seals_lane = false;     // nothing is dispatched behind it until it has ended
+  duration timeout = forever;      // of one attempt, from its start
+  int priority = 0;                // higher first; first in, first out within one
+  std::uint16_t retries = 0;       // further attempts when its worker died
+  bool seals_lane = false;         // nothing is dispatched behind it until it has ended
+  job_permits* permits = nullptr;  // null: it has nothing to do with any; may be set while it runs
 
   // The scheduler's.
   std::uint16_t attempt = 0;  // 1 for the first; set at dispatch

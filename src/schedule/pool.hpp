@@ -88,6 +88,8 @@ struct pool {
   bool kill_all = false;      // and its time limit has passed
 
   job_queue jobs;
+  job_list without_permits;  // queued, but what they need is not there: not among the above
+  bool called_up = false;    // some of those have come to the queue in this event
   std::size_t in_lanes = 0;  // jobs in lanes of active workers
 
   // Workers. Active: ready, and not a spare.

@@ -41,6 +41,7 @@ void job_queue::push_back(job& what) {
 
 void job_queue::push_in_order(job& what) {
   level& to = *what.level;
+  if (to.waiting.empty() || to.waiting.back()->order < what.order) return push_back(what);
   // What comes back comes in batches, mostly in order, and belongs near the front.
   job* place = to.last_returned;
   if (place == nullptr || place->order > what.order) place = to.waiting.front();

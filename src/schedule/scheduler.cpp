@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "schedule/event.hpp"
+
 namespace hardstop::schedule {
 
 void scheduler::open(pool& p, const pool_policy& policy) {
@@ -11,39 +13,64 @@ void scheduler::open(pool& p, const pool_policy& policy) {
 }
 
 void scheduler::submit(pool& p, job& what, instant now) {
+  const event ends(*this, now);
   what.pool = &p;
   what.order = ++last_order_;
   ++p.counters.submitted;
   p.jobs.admit(what);
   if (!accepts(p)) {
-    end_unstarted(what, p.intake == intake::broken ? why_not_started::pool_broken
-                                                   : why_not_started::shutdown);
+    end_unstarted(
+        what, p.intake == intake::broken ? why_not_started::pool_broken : why_not_started::shutdown,
+        now);
     return;
   }
   if (p.jobs.levels_in_play() > 1) make_way(p, what.priority, now);
+  if (what.permits != nullptr && what.permits->needs != nullptr) return make_runnable(what, now);
   // Into a lane without touching the queue, if nobody is to be overtaken.
   worker* const who = p.jobs.empty() ? pick(p) : nullptr;
-  if (who != nullptr && assign(*who, what, now)) {
+  if (who != nullptr && assign(*who, what, now) == placing::placed) {
     shelve(*who, now);
   } else {
-    make_runnable(what);
+    make_runnable(what, now);
     if (who != nullptr || p.jobs.levels_in_play() > 1) pump(p, now);
   }
   if (p.active < p.policy.workers || p.hold_restock || p.used_up != 0) restock(p, now);
 }
 
-void scheduler::make_runnable(job& what) {
+void scheduler::make_runnable(job& what, instant now) {
   pool& p = *what.pool;
-  if (p.intake == intake::broken) return end_unstarted(what, why_not_started::pool_broken);
-  if (p.drop_pending) return end_unstarted(what, why_not_started::shutdown);
+  if (p.intake == intake::broken) return end_unstarted(what, why_not_started::pool_broken, now);
+  if (p.drop_pending) return end_unstarted(what, why_not_started::shutdown, now);
   const bool is_new = what.state == job_state::fresh;
   what.state = job_state::queued;
   what.started_at = never;
+  if (what.permits != nullptr && what.permits->needs != nullptr) {
+    permit_claim& needs = *what.permits->needs;
+    permits_.queue(needs, now);
+    if (needs.state == claim_state::waiting) p.without_permits.push_back(what);
+    return;
+  }
   is_new ? p.jobs.push_back(what) : p.jobs.push_in_order(what);
 }
 
-void scheduler::end(job& what, ending how) {
+void scheduler::leave_queue(job& what) {
   pool& p = *what.pool;
+  const job_permits* const with = what.permits;
+  if (with != nullptr && with->needs != nullptr && with->needs->state == claim_state::waiting) {
+    p.without_permits.remove(what);
+  } else {
+    p.jobs.remove(what);
+  }
+}
+
+void scheduler::end(job& what, ending how, instant now) {
+  pool& p = *what.pool;
+  if (what.permits != nullptr) {
+    return_permits(what, permit_return::released, now);
+    if (permit_claim* const needs = std::exchange(what.permits->needs, nullptr)) {
+      world_.claim_over(*needs);
+    }
+  }
   p.jobs.release(what);
   ++p.counters.ended[static_cast<std::size_t>(how.kind)];
   what.state = job_state::ended;
@@ -53,7 +80,7 @@ void scheduler::end(job& what, ending how) {
 
 // Neither queued nor in a lane. An earlier attempt may have run and died; then "not started" would
 // be a lie.
-void scheduler::end_unstarted(job& what, why_not_started why) {
+void scheduler::end_unstarted(job& what, why_not_started why, instant now) {
   const bool shutdown = why == why_not_started::shutdown;
   ending how;
   how.started = what.ran;
@@ -62,17 +89,18 @@ void scheduler::end_unstarted(job& what, why_not_started why) {
   how.kind = !what.ran  ? end_kind::not_started
              : shutdown ? end_kind::cancelled
                         : end_kind::worker_died;
-  end(what, std::move(how));
+  end(what, std::move(how), now);
 }
 
-bool scheduler::finished(worker& who, schedule::ticket which, instant) {
+bool scheduler::finished(worker& who, schedule::ticket which, instant now) {
   job* const first = who.lane.front();
   if (first == nullptr || first->ticket != which || who.wrote_garbage) return false;
   prove(who);
   detach(*first);
+  if (first->permits != nullptr && first->seals_lane) let_linger(*first, who, now);
   ending how;
   how.started = true;
-  end(*first, std::move(how));
+  end(*first, std::move(how), now);
   return true;
 }
 
@@ -83,6 +111,7 @@ job_state scheduler::observe(job& what, instant now) {
 }
 
 void scheduler::time_reached(instant now) {
+  const event ends(*this, now);
   while (timer* const due = timers_.take_due(now))
     fire(*due, now);
 }
@@ -104,7 +133,7 @@ void scheduler::fire(timer& due, instant now) {
 
 pool_picture scheduler::picture(const pool& p) {
   pool_picture seen;
-  seen.queued = p.jobs.size();
+  seen.queued = p.jobs.size() + p.without_permits.size();
   seen.starting = p.starting;
   seen.spares = p.spares.size();
   seen.lane_depth = std::min(p.lanes.value(), p.policy.max_lane_depth);

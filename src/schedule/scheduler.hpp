@@ -7,18 +7,24 @@
 // Where things are decided:
 //   lanes.cpp     what a worker is given, how deep its lane is, what is taken back from it
 //   growth.cpp    when workers, spares and guardians are started, and when starting them is given
-//   up kill.cpp      cancel, deadline, memory: the one attempt a SIGKILL is bound to death.cpp what
-//   a dead worker's jobs come to shutdown.cpp  how a pool ends scheduler.cpp the way in and out of
-//   a job, and the timers
+//                 up
+//   kill.cpp      cancel, deadline, memory: the one attempt a SIGKILL is bound to
+//   death.cpp     what a dead worker's jobs come to
+//   permits.cpp   who holds which semaphore, and who is next
+//   permits_of_jobs.cpp  when a job gets what it needs, and when that comes back
+//   shutdown.cpp  how a pool ends
+//   scheduler.cpp the way in and out of a job, and the timers
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "schedule/effects.hpp"
 #include "schedule/model.hpp"
+#include "schedule/permits.hpp"
 #include "schedule/pool.hpp"
 #include "schedule/timer.hpp"
 
@@ -37,12 +43,13 @@ enum class cancel_answer : std::uint8_t { accepted, too_late };
 
 enum class pending : std::uint8_t { run, cancel };
 
-class scheduler {
+class scheduler final : private permit_table::listener {
  public:
   explicit scheduler(effects& world) : world_(world) {}
 
   scheduler(const scheduler&) = delete;
   scheduler& operator=(const scheduler&) = delete;
+  ~scheduler() = default;
 
   // Pools.
 
@@ -124,6 +131,20 @@ class scheduler {
   // The job's state as of now: a claim that is seen here is remembered.
   job_state observe(job&, instant now);
 
+  // Permits. What a job needs to be dispatched is said by job::permits before submit().
+
+  // For somebody in the client; effects::granted() follows if it waits.
+  claim_answer acquire(permit_claim&, patience, instant now);
+
+  // For the attempt that runs in this worker: the claim ends with it. job::permits must be set.
+  claim_answer acquire(worker&, ticket, permit_claim&, patience, instant now);
+
+  // What is held comes back, what waits is withdrawn; the claim is its owner's again. `unused`: it
+  // was granted, and nobody has heard of it.
+  void release(permit_claim&, permit_return, instant now);
+
+  const permit_table& permits() const { return permits_; }
+
   // Time.
 
   void time_reached(instant now);
@@ -137,14 +158,22 @@ class scheduler {
   // scheduler.cpp: a job's ways in and out. Whatever is to hold a job back before it is dispatched,
   // or is held by an attempt while it lives (permits), belongs into these: nothing else makes a job
   // runnable or ends it.
-  void make_runnable(job&);
-  void end(job&, ending);
-  void end_unstarted(job&, why_not_started);
+  void make_runnable(job&, instant now);
+  void end(job&, ending, instant now);
+  void end_unstarted(job&, why_not_started, instant now);
+  void leave_queue(job&);
   void fire(timer&, instant now);
 
   // lanes.cpp
   static worker* pick(pool&);
-  bool assign(worker&, job&, instant now);
+  enum class placing : std::uint8_t {
+    placed,
+    lane_full,
+    not_here,  // it is to be alone, and somebody else is there
+    elsewhere  // its permits are not there: it has left the queue
+  };
+
+  placing assign(worker&, job&, instant now);
   void detach(job&);
   bool take_back(job&, instant now);
   void requeue_unclaimed(worker&, job* from, instant now);
@@ -169,7 +198,7 @@ class scheduler {
   void promote(worker&, instant now);
   void withdraw(worker&);
   void retire(worker&, instant now);
-  void stop(worker&, stop_reason);
+  void stop(worker&, stop_reason, instant now);
   enum class fault : std::uint8_t { own, outside };
   void count_failure(pool&, std::string_view reason, instant now, fault whose = fault::own);
   void break_if_hopeless(pool&, instant now);
@@ -178,16 +207,31 @@ class scheduler {
   void idle_due(pool&, instant now);
 
   // kill.cpp
-  void end_cancelled_unstarted(job&);
+  void end_cancelled_unstarted(job&, instant now);
   void kill_attempt(job&, stop_reason, instant now);
   void job_due(job&, instant now);
   static duration limit_of(const job&);
 
   // death.cpp
   void settle_lane(worker&, const death&, instant now);
-  void end_with_worker(job&, const worker&, const death&);
+  void end_with_worker(job&, const worker&, const death&, instant now);
   static bool may_retry(const job&, const death&);
-  void retry(job&);
+  void retry(job&, instant now);
+
+  // permits_of_jobs.cpp
+  class event;
+  void granted(permit_claim&) override;
+  void called(permit_claim&) override;
+  void hand_on(instant now);
+  bool take_needs(job&, instant now);
+  void untake_needs(job&, instant now);
+  void return_permits(job&, permit_return, instant now);
+  void return_at_death(job&, const death&, instant now);
+  void return_claims(claim_list&, permit_return, instant now);
+  void keep_claims(claim_list&, const death&, instant now);
+  void let_linger(job&, worker&, instant now);
+  void withdraw_waiting(claim_list&, instant now);
+  void withdraw_claims(worker&, instant now);
 
   // shutdown.cpp
   void drop_unstarted(pool&, why_not_started, instant now);
@@ -197,6 +241,8 @@ class scheduler {
 
   effects& world_;
   timer_heap timers_;
+  permit_table permits_{*this};
+  std::vector<pool*> called_up_;  // in which jobs were called in this event
   std::uint64_t last_ticket_ = 0;
   std::uint64_t last_order_ = 0;
 };

@@ -1,12 +1,14 @@
 // How a pool ends: no new jobs, then no jobs, then no workers, then no guardian.
 #include <algorithm>
 
+#include "schedule/event.hpp"
 #include "schedule/scheduler.hpp"
 
 namespace hardstop::schedule {
 
 void scheduler::shut_down(pool& p, pending waiting, std::optional<instant> kill_at, instant now) {
   if (p.phase == guardian_phase::closed) return;
+  const event ends(*this, now);
   p.closing = true;
   if (p.intake == intake::open) p.intake = intake::shut_down;
   if (waiting == pending::cancel && !p.drop_pending) {
@@ -27,9 +29,11 @@ void scheduler::shut_down(pool& p, pending waiting, std::optional<instant> kill_
 
 // Everything that waits in the queue or unclaimed in a lane ends.
 void scheduler::drop_unstarted(pool& p, why_not_started why, instant now) {
-  while (job* const next = p.jobs.front()) {
-    p.jobs.remove(*next);
-    end_unstarted(*next, why);
+  // What was called for permits comes from the second list to the first as others end.
+  while (!p.jobs.empty() || !p.without_permits.empty()) {
+    job* const next = p.jobs.empty() ? p.without_permits.front() : p.jobs.front();
+    leave_queue(*next);
+    end_unstarted(*next, why, now);
   }
   for (worker* who = p.workers.front(); who != nullptr; who = sibling_list::after(*who)) {
     requeue_unclaimed(*who, who->lane.front(),
@@ -50,7 +54,7 @@ void scheduler::shutdown_due(pool& p, instant now) {
       if (at->stopping == stop_reason::none) at->stopping = stop_reason::shutdown;
     }
     const bool busy = who->state == worker_state::ready && !who->lane.empty();
-    if (busy || who->state == worker_state::starting) stop(*who, stop_reason::shutdown);
+    if (busy || who->state == worker_state::starting) stop(*who, stop_reason::shutdown, now);
   }
   wind_down(p, now);
 }

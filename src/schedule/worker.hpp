@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "schedule/model.hpp"
+#include "schedule/permits.hpp"
 
 namespace hardstop::schedule {
 
@@ -36,6 +37,7 @@ struct worker : timer {
   std::uint8_t shelf = no_shelf;
   schedule::pool* pool = nullptr;
   job_list lane;           // in order of dispatch; the front one runs, or has finished unread
+  claim_list lingering;    // of a job that has finished and may have left something running
   std::uint64_t used = 0;  // jobs dispatched to it in its life, those taken back not counted
   instant moved_at{};      // when its lane last got its first job or was drained
   instant idle_since{};

@@ -163,6 +163,12 @@ class stage final : public effects {
     real.how = std::move(how);
   }
 
+  void granted(permit_claim& what) override { told.push_back(&what); }
+
+  void claim_over(permit_claim& what) override { over.push_back(&what); }
+
+  void claim_kept(permit_claim& what, const death&) override { kept.push_back(&what); }
+
   void birth(pool&) override { ++births; }
 
   void dismiss(pool&) override { dismissed = true; }
@@ -175,6 +181,9 @@ class stage final : public effects {
   std::vector<stage_job*> order;                       // of dispatch
   std::set<schedule::job*> asked;
   std::vector<std::pair<worker*, ticket>> to_settle;
+  std::vector<permit_claim*> told;  // claims that waited and were granted
+  std::vector<permit_claim*> over;
+  std::vector<permit_claim*> kept;
   int births = 0;
   bool dismissed = false;
   bool is_closed = false;

@@ -24,6 +24,7 @@ world::world(std::uint64_t seed, bool trace) : dice_(seed), tracing_(trace) {
   now_ += seconds(1);
   draw_profile();
   draw_pools();
+  draw_semaphores();
 }
 
 void world::draw_profile() {
@@ -57,6 +58,9 @@ void world::draw_profile() {
   odds_.unconfirmed = often(0.2);
   odds_.seals = often(0.3);
   odds_.recycle = often(0.05);
+  odds_.needs = often(0.6);
+  odds_.asks = often(0.3);
+  odds_.guards = often(0.3);
 }
 
 void world::draw_pools() {
@@ -106,6 +110,7 @@ void world::something_by_the_client() {
   if (dice_.chance(odds_.submit)) submit();
   if (dice_.chance(odds_.cancel)) cancel_somebody();
   if (dice_.chance(odds_.memory)) exceed_memory();
+  if (dice_.chance(odds_.guards)) something_with_guards();
   if (dice_.chance(odds_.spurious)) pointless_event();
   if (dice_.chance(odds_.shutdown)) shut_down(*dice_.pick(pools_));
 }
@@ -143,6 +148,7 @@ void world::submit() {
   job.node->seals_lane = dice_.chance(odds_.seals);
   job.node->timeout = job.timeout;
   job.node->retries = job.retries;
+  if (dice_.chance(odds_.needs)) add_needs(job);
   outstanding_.push_back(&job);
   note("submit to, job", home.id, job.id);
   tell("submit", [&] { scheduler_.submit(home, *job.node, event_time()); });
@@ -247,6 +253,8 @@ void world::calm_down() {
   faults_ = false;
   settle_everything();
   check_stopped();
+  return_all_guards();
+  settle_everything();
   for (const auto& home : pools_)
     check_restored(*home);
   for (int round = 0; !outstanding_.empty(); ++round) {

@@ -42,6 +42,19 @@ struct model_job final : schedule::job {
   job_record* record = nullptr;
 };
 
+// A claim, and what was last known of it. Lives as long as the history.
+struct model_claim final : schedule::permit_claim {
+  int id = 0;
+  job_record* job = nullptr;  // null: a guard in the client
+  bool over = false;          // it was given back to its owner
+  bool kept = false;          // of an attempt that may still live
+  bool asked_back = false;    // its holder has returned it
+  std::uint64_t came = 0;     // its place among all that ever asked
+  schedule::claim_state known = schedule::claim_state::idle;
+  std::uint64_t known_fence = 0;
+  schedule::ticket holder{};  // of the attempt it was granted to
+};
+
 enum class nature : std::uint8_t {
   honest,      // publishes a result after a while
   endless,     // never does
@@ -71,6 +84,7 @@ struct job_record {
   duration timeout = schedule::forever;
   std::uint16_t retries = 0;
   std::vector<attempt_record> attempts;
+  schedule::job_permits permits;
 
   // What gives the right to kill it.
   bool kill_asked = false;
@@ -107,9 +121,14 @@ struct frame {
   attempt_record& record() const { return job->attempts[attempt]; }
 };
 
+// What a worker reports: the end of an attempt, or what the attempt wants of permits.
 struct published_result {
   schedule::ticket ticket{};
   bool garbage = false;
+  bool asks = false;               // for this claim
+  model_claim* returns = nullptr;  // this claim
+  std::size_t wanted = 0;          // semaphore
+  std::uint32_t count = 0;
 };
 
 enum class process : std::uint8_t { booting, alive, dead };
@@ -194,6 +213,9 @@ struct profile {
   double seals = 0;    // that a job wants nobody behind it
   double recycle = 0;  // that a worker is to be replaced, at any time
   double unconfirmed = 0;
+  double needs = 0;   // that a job needs permits
+  double asks = 0;    // that a job that runs asks for some, or returns them
+  double guards = 0;  // that the client does
 };
 
 }  // namespace hardstop::simulation

@@ -176,8 +176,10 @@ void world::check_deadlines() const {
   }
 }
 
-void world::check_after_event() const {
+void world::check_after_event() {
+  follow_permits();
   if (in_batch_) return;
+  check_nobody_is_forgotten();
   for (const auto& home : pools_)
     check_pool(*home);
 }
@@ -291,6 +293,7 @@ void world::check_the_end() const {
     require(job.endings == 1, "G1: every job has ended");
   for (const auto& home : pools_)
     require(home->closed_told, "every pool that is shut down ends");
+  check_all_came_back();
   require(scheduler_.timers_armed() == 0 && !scheduler_.next_timer(), "no timer is left");
 }
 

@@ -25,6 +25,10 @@ std::size_t world::read_lane(model_worker& who, std::size_t at_most) {
     const published_result next = who.results.front();
     who.results.pop_front();
     note("read from", who.id);
+    if (next.asks || next.returns != nullptr) {
+      read_about_permits(who, next);
+      continue;
+    }
     const bool in_turn = !who.lane.empty() && who.lane.front()->ticket == next.ticket;
     const bool possible = !next.garbage && tell("finished", [&] {
       return scheduler_.finished(who, next.ticket, event_time());

@@ -24,6 +24,7 @@ void world::boot_step(model_worker& who) {
 
 void world::job_step(model_worker& who) {
   if (faults_ && dice_.chance(odds_.crash)) return die(who, SIGSEGV, 0);
+  if (faults_ && dice_.chance(odds_.asks)) report_about_permits(who);
   const job_record& job = *who.running->job;
   const bool scribbles = job.kind == nature::scribbling && (!who.scribbled || dice_.chance(0.1));
   switch (job.kind == nature::scribbling && !scribbles ? job.afterwards : job.kind) {

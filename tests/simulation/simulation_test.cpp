@@ -1,4 +1,4 @@
-// The scheduler against random histories with faults at every step (G1-G4, G6, G8).
+// The scheduler against random histories with faults at every step (G1-G4, G6-G8).
 //
 //   HARDSTOP_SIM_SEED=<n>    replays one history, and prints its end if it fails
 //   HARDSTOP_SIM_EVENTS=<n>  how many scheduler events to run in all
@@ -93,7 +93,14 @@ TEST(Simulation, KeepsEveryPromiseInEveryHistory) {
                                  "pool broken",
                                  "unconfirmed",
                                  "died with the guardian",
-                                 "ran again"}) {
+                                 "ran again",
+                                 "granted to a job",
+                                 "granted to an attempt",
+                                 "granted to the client",
+                                 "granted after a wait",
+                                 "kept for ever",
+                                 "told that it is abandoned",
+                                 "called in vain"}) {
     if (events >= telling_events) {
       EXPECT_GT(seen[what] * 100'000, events) << what << " hardly ever happens";
     }

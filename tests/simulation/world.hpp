@@ -49,6 +49,9 @@ class world final : public schedule::effects {
   schedule::worker& spawn(schedule::pool&) override;
   void discard(schedule::worker&) override;
   void complete(schedule::job&, schedule::ending) override;
+  void granted(schedule::permit_claim&) override;
+  void claim_over(schedule::permit_claim&) override;
+  void claim_kept(schedule::permit_claim&, const schedule::death&) override;
   void birth(schedule::pool&) override;
   void dismiss(schedule::pool&) override;
   void closed(schedule::pool&) override;
@@ -76,6 +79,21 @@ class world final : public schedule::effects {
   void settle_everything();
   bool deliver_everything();
   void end_all_pools();
+
+  // permits.cpp: who wants what, and whether he gets it rightly
+  void draw_semaphores();
+  model_claim& new_claim(job_record*);
+  void want_something(model_claim&);
+  void add_needs(job_record&);
+  void something_with_guards();
+  void report_about_permits(model_worker&);
+  void read_about_permits(model_worker&, const published_result&);
+  void return_all_guards();
+  void follow_permits();
+  void check_return(const model_claim&) const;
+  void check_grant(const model_claim&) const;
+  void check_nobody_is_forgotten() const;
+  void check_all_came_back() const;
 
   // processes.cpp: what really happens
   void worker_step(model_worker&);
@@ -105,7 +123,7 @@ class world final : public schedule::effects {
   void check_ending(const job_record&, const schedule::ending&) const;
   void check_honest_ending(const job_record&, const schedule::ending&) const;
   void check_deadlines() const;
-  void check_after_event() const;
+  void check_after_event();
   void check_pool(const model_pool&) const;
   void check_order(const model_pool&) const;
   void check_capacity(const model_pool&) const;
@@ -153,6 +171,11 @@ class world final : public schedule::effects {
   std::vector<job_record*> outstanding_;
   std::vector<job_record*> ended_kept_;
   std::vector<settle_request> settle_requests_;
+  std::vector<std::unique_ptr<schedule::semaphore>> semaphores_;
+  std::deque<model_claim> claims_;
+  std::vector<model_claim*> active_claims_;  // of those, not over
+  std::uint64_t last_seen_fence_ = 0;
+  std::uint64_t last_came_ = 0;
 };
 
 }  // namespace hardstop::simulation
