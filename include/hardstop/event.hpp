@@ -19,6 +19,7 @@ enum class event_kind : std::uint8_t {
   job_retried,         ///< the worker died and the job has retries left
   job_late,            ///< a deadline was enforced later than it should have been
   containment_weaker,  ///< something asked for is not available here; text names the cure
+  deadlock,            ///< holders of permits wait for one another; text names them
   guardian_lost,       ///< the guardian was killed; the pool starts anew
   pool_broken,         ///< no worker can start; text says why
   pool_closed,         ///< shut down, every process gone

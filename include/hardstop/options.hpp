@@ -22,6 +22,7 @@
 
 #include <hardstop/event.hpp>
 #include <hardstop/initializer.hpp>
+#include <hardstop/needs.hpp>
 
 namespace hardstop {
 
@@ -51,6 +52,9 @@ struct job_options {
   hardstop::leftovers leftovers = hardstop::leftovers::keep;
   /// Shown in errors, events and statistics. Empty: the function's name.
   std::string_view name{};
+  /// Permits without which it is not dispatched, and which each attempt holds from its dispatch to
+  /// its end: {.needs = {db, {gpu, 2}}}. See semaphore.hpp.
+  hardstop::needs needs{};
 };
 
 // g++ 12 destroys a temporary twice if it has a non-trivial member and is written as a braced list

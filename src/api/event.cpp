@@ -24,6 +24,8 @@ std::string_view to_string(event_kind kind) noexcept {
       return "deadline enforced late";
     case event_kind::containment_weaker:
       return "containment weaker than asked for";
+    case event_kind::deadlock:
+      return "deadlock";
     case event_kind::guardian_lost:
       return "guardian lost";
     case event_kind::pool_broken:

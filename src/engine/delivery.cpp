@@ -120,7 +120,10 @@ void delivery::loop() {
     if (found.gathering) lane_watch::nap();
     if (ran || found.reports != 0) continue;
     if (watch.refresh()) home_.forget_old_lanes();
-    if (home_.delivery_may_leave()) return;
+    if (home_.delivery_may_leave()) {
+      run_inbox();  // what came between the look above and this
+      return;
+    }
     if (watch.spin([&] { return bell_.load(std::memory_order_seq_cst) != heard; })) continue;
     watch.sleep({.word = &bell_, .expected = heard, .scope = os::futex_scope::process},
                 std::nullopt);

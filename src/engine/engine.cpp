@@ -70,6 +70,11 @@ engine& engine::instance() {
   return *of_this_process.load(std::memory_order_acquire);
 }
 
+engine* engine::existing() {
+  engine* const found = of_this_process.load(std::memory_order_acquire);
+  return found != nullptr && found->is_of_this_process() ? found : nullptr;
+}
+
 // --- turns
 
 turn::turn(engine& home) : home_(home), lock_(home.mutex_), now_(os::now()) {}
@@ -125,6 +130,9 @@ void engine::work_off(turn& ending) {
 }
 
 void engine::work_off_slowly(outbox work) {
+  wake_granted(std::move(work.to_wake));
+  for (detail::continuation* const each : work.to_resume)
+    each->run();
   if (!work.to_spawn.empty()) control_.spawn(std::move(work.to_spawn));
   for (auto& whose : work.to_birth) {
     // The first guardian is born in the thread that submits first, which is what a fork user
@@ -260,19 +268,21 @@ job* engine::submit(pool& home, const detail::submission& what) {
         "' has no build-id, by which an executed worker would find its functions: link it with "
         "-Wl,--build-id, or use start_method::fork");
   }
+  check_needs(what.options, what.options.name.empty() ? what.default_name : what.options.name);
   prepare(home);
   auto large = large_arguments::of(what.arguments, *home.arguments);
   while (true) {
     turn now(*this);
     refuse_if_closed(home);
-    if (home.options.max_pending == 0 || home.jobs.size() < home.options.max_pending) {
+    const std::size_t pending = home.jobs.size() + home.without_permits.size();
+    if (home.options.max_pending == 0 || pending < home.options.max_pending) {
       return enter_job(home, what, std::move(large), now.now());
     }
     if (home.options.when_full == when_full::reject || !what.may_wait ||
         delivery_.is_this_thread()) {
       ++home.numbers.rejected;
       throw queue_full(
-          "pool '" + home.name + "' has " + std::to_string(home.jobs.size()) +
+          "pool '" + home.name + "' has " + std::to_string(pending) +
           " jobs waiting, its max_pending: submit later, raise max_pending, or let submit wait "
           "(when_full::block, outside of continuations)");
     }
@@ -321,6 +331,7 @@ job* engine::enter_job(pool& home, const detail::submission& what,
   which->priority = options.priority;
   which->retries = static_cast<std::uint16_t>(std::min(options.retries, 65535U));
   which->submitted_at = now;
+  if (!options.needs.empty()) add_needs(*which, options.needs);
   scheduler_.submit(home, *which, now);
   return which;
 }

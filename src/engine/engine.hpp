@@ -27,6 +27,7 @@
 #include <optional>
 #include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/control.hpp"
@@ -34,14 +35,17 @@
 #include "engine/job.hpp"
 #include "engine/job_stock.hpp"
 #include "engine/lane_watch.hpp"
+#include "engine/permits.hpp"
 #include "engine/pool.hpp"
 #include "engine/worker.hpp"
 #include "os/clock.hpp"
 #include "os/pidfd.hpp"
 #include "schedule/scheduler.hpp"
 #include "wire/control.hpp"
+#include "wire/job_request.hpp"
 #include <hardstop/detail/engine.hpp>
 #include <hardstop/event.hpp>
+#include <hardstop/semaphore.hpp>
 
 namespace hardstop::engine {
 
@@ -61,9 +65,13 @@ struct outbox {
   std::vector<wanted_worker> to_spawn;
   std::vector<std::unique_ptr<worker>> graveyard;  // unmapping is slow
   std::vector<std::shared_ptr<pool>> closed;
+  std::vector<std::shared_ptr<claim>> to_wake;   // granted, and somebody may sleep
+  std::vector<detail::continuation*> to_resume;  // granted, where no delivery thread runs
+  std::vector<std::unique_ptr<claim>> spent;     // freeing is for later
 
   [[nodiscard]] bool plain() const {
-    return to_birth.empty() && to_spawn.empty() && graveyard.empty() && closed.empty();
+    return to_birth.empty() && to_spawn.empty() && graveyard.empty() && closed.empty() &&
+           to_wake.empty() && to_resume.empty() && spent.empty();
   }
 };
 
@@ -100,6 +108,8 @@ class engine final : private schedule::effects {
  public:
   // This process's engine; made on first use, never destroyed.
   static engine& instance();
+  // Null if this process has none yet.
+  static engine* existing();
 
   // False in a forked child: nothing of this may be used there. Cheap.
   [[nodiscard]] bool is_of_this_process() const;
@@ -128,6 +138,21 @@ class engine final : private schedule::effects {
   detail::pool_roster roster(pool&, bool fill);
   [[nodiscard]] bool on_delivery_thread() const;
   const detail::pool_handle& shared_pool();
+
+  // --- permits, for semaphore_handle and permit_hold (permits_api.cpp), any thread
+
+  std::shared_ptr<detail::semaphore> open_semaphore(std::uint32_t permits, std::string_view name);
+  // Null: there is none of that number.
+  std::shared_ptr<detail::semaphore> find_semaphore(std::uint64_t id);
+  // It is known to jobs from now on.
+  void keep_semaphore(const std::shared_ptr<detail::semaphore>&);
+  semaphore_stats stats(const detail::semaphore&);
+  // True: it is granted. False: it waits, or was not to.
+  bool acquire(const std::shared_ptr<claim>&, schedule::patience);
+  // False: it is granted already.
+  bool on_granted(claim&, detail::continuation&);
+  // Granted or not; true: its continuation will not run.
+  bool give_back(const std::shared_ptr<claim>&, schedule::permit_return);
 
   // --- for the two threads and for those who wait
 
@@ -182,6 +207,9 @@ class engine final : private schedule::effects {
   schedule::worker& spawn(schedule::pool&) override;
   void discard(schedule::worker&) override;
   void complete(schedule::job&, schedule::ending) override;
+  void granted(schedule::permit_claim&) override;
+  void claim_over(schedule::permit_claim&) override;
+  void claim_kept(schedule::permit_claim&, const schedule::death&) override;
   void birth(schedule::pool&) override;
   void dismiss(schedule::pool&) override;
   void closed(schedule::pool&) override;
@@ -203,6 +231,17 @@ class engine final : private schedule::effects {
   void worker_is_ready(worker&, schedule::instant now);
   void read_to_the_end(worker&, schedule::instant now);
   void corrupt(worker&, std::string_view reason, schedule::instant now);
+
+  // --- what jobs ask (permits.cpp), under the lock
+  void job_asked(worker&, const wire::lane_report&, schedule::instant now);
+  void job_wants(worker&, job&, const wire::job_request&, schedule::patience,
+                 schedule::instant now);
+  void job_returns(job&, std::uint64_t request, schedule::instant now);
+  static void job_asks_for_needs(worker&, job&, const wire::job_request&);
+  void check_needs(const job_options&, std::string_view name) const;
+  void add_needs(job&, const needs&);
+  void report_deadlock(const claim& closing);
+  static void wake_granted(std::vector<std::shared_ptr<claim>>);
 
   // --- how jobs end (ending.cpp), under the lock
   void take_result(job&);
@@ -248,6 +287,11 @@ class engine final : private schedule::effects {
   job_stock stock_;
   outbox outbox_;
   std::vector<std::shared_ptr<pool>> pools_;  // that were born and are not closed
+  std::unordered_map<std::uint64_t, std::weak_ptr<detail::semaphore>> semaphores_;
+  std::size_t semaphores_swept_ = 64;  // how many there were when the dead were last looked for
+  std::unordered_map<std::uint64_t, std::shared_ptr<detail::semaphore>> travelled_;
+  std::vector<std::unique_ptr<claim>> kept_claims_;  // of what could not be killed
+  std::uint64_t last_semaphore_ = 0;
   std::uint64_t last_worker_ = 0;
   std::uint64_t last_pool_ = 0;
   schedule::instant armed_ = schedule::never;       // what the control thread waits for

@@ -23,6 +23,7 @@
 #include "engine/large.hpp"
 #include "os/futex.hpp"
 #include "schedule/model.hpp"
+#include "schedule/permits.hpp"
 #include "wire/frame.hpp"
 #include <hardstop/detail/engine.hpp>
 
@@ -98,6 +99,7 @@ class job final : public schedule::job {
     std::unique_ptr<hardstop::outcome> ended;  // all but a plain value
     std::vector<std::byte> news;               // the last that its attempt has sent
     news_listener* listener = nullptr;         // who wants to be told
+    schedule::job_permits permits;  // the scheduler's; its claims are the engine's to free
   };
 
   // Null if it has none of them.

@@ -76,7 +76,8 @@ bool engine::read_report(worker& at, const wire::lane_report& report, schedule::
     return true;
   }
   if (report.kind == wire::report_kind::progress) job_spoke(at, report);
-  if (!wire::is_end(report.kind)) return true;  // requests have no listener yet
+  if (report.kind == wire::report_kind::query) job_asked(at, report, now);
+  if (!wire::is_end(report.kind)) return true;
 
   std::unique_ptr<large_result> large;
   if (report.large_payload || !report.segments.empty()) {

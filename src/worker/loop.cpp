@@ -25,6 +25,7 @@
 #include "worker/cpp_runtime.hpp"
 #include "worker/fork_count.hpp"
 #include "worker/reporter.hpp"
+#include "worker/requests.hpp"
 #include "worker/zombies.hpp"
 
 namespace hardstop::worker {
@@ -62,6 +63,7 @@ class loop {
     capture_ = capture_watch{told.environment};
     if (const auto failure = runtime_.start(told, lane_.words())) give_up(*failure);
     stay_the_worker();
+    requests::prepare(output_, lane_.words());
     reporter_.report({.kind = wire::report_kind::ready});
     for (;;) {
       const wire::claimed_frame frame = lane_.claim();
@@ -96,8 +98,10 @@ class loop {
   void attempt(const wire::claimed_frame& frame) {
     const std::uint64_t forks = forks_so_far();
     output_.begin(frame.ticket);
+    requests::begin(frame.ticket);
     runtime_.execute(view(frame), output_);
     stay_the_worker();
+    requests::end();
     const auto forked = forks_so_far() == forks ? wire::forked::no : wire::forked::yes;
     output_.publish(forked, capture_.after_attempt());
   }
