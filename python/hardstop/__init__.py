@@ -31,6 +31,15 @@ from ._killable import killable, killable_wrapper
 from ._options import ProcessCancelTimeout, ProcessTimeout
 from ._outcome import Outcome
 from ._progress import progress
+from ._semaphore import (
+    Hold,
+    Lock,
+    Permit,
+    PermitOwner,
+    Semaphore,
+    SemaphoreStats,
+    acquire_all,
+)
 from ._token import CancelToken
 
 _engine.use(
@@ -71,8 +80,12 @@ __all__ = [
     "CurrentJob",
     "Future",
     "HardstopError",
+    "Hold",
     "JobStoppedError",
+    "Lock",
     "Outcome",
+    "Permit",
+    "PermitOwner",
     "ProcessCancelTimeout",
     "ProcessCancelledError",
     "ProcessMemoryError",
@@ -82,8 +95,11 @@ __all__ = [
     "Progress",
     "QueueFullError",
     "RemoteError",
+    "Semaphore",
+    "SemaphoreStats",
     "UnreadableError",
     "WorkerDiedError",
+    "acquire_all",
     "current_job",
     "doctor",
     "killable",

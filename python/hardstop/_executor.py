@@ -8,12 +8,13 @@ import multiprocessing.context
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from . import _engine, _lifetime
 from ._errors import HardstopError, QueueFullError
+from ._semaphore import Semaphore
 from ._start import Start
 from ._submitting import Submitting, View
 from ._token import CancelToken
@@ -180,6 +181,7 @@ class ProcessPoolExecutor(_engine.Submitter, Submitting):
         leftovers: str = "keep",
         name: str | None = None,
         cancel_on: CancelToken | None = None,
+        needs: Mapping[Semaphore, int] | None = None,
         kill_on_abandon: bool = False,
     ) -> View:
         """A view of this executor whose jobs have these options; itself an Executor.
@@ -188,7 +190,8 @@ class ProcessPoolExecutor(_engine.Submitter, Submitting):
         and the kill. ``priority``: higher first. ``retries``: further attempts if the worker died
         by itself. ``max_memory``: bytes. ``leftovers``: ``"keep"`` or ``"kill"`` processes that a
         job leaves behind. ``name``: for messages. ``cancel_on``: a token that cancels them all.
-        ``kill_on_abandon``: of ``map()``.
+        ``needs``: permits without which a job is not dispatched, and which it holds to its end,
+        ``{db: 1}``. ``kill_on_abandon``: of ``map()``.
         """
         given = {
             "timeout": timeout,
@@ -199,6 +202,7 @@ class ProcessPoolExecutor(_engine.Submitter, Submitting):
             "leftovers": leftovers,
             "name": name,
             "cancel_on": cancel_on,
+            "needs": needs,
         }
         return View(self, given, kill_on_abandon)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from . import _engine
 from ._future import Future
 from ._run import await_end
+from ._semaphore import needs_of
 from ._token import CancelToken
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _OPTION_NAMES = (
     "max_memory",
     "kill_leftovers",
     "name",
+    "needs",
 )
 
 
@@ -250,6 +252,7 @@ def _checked_options(options: dict[str, Any]) -> JobOptions:
         raise ValueError(f"leftovers={options['leftovers']!r}: give 'keep' or 'kill'")
     if options["name"] is not None and not isinstance(options["name"], str):
         raise TypeError(f"name={options['name']!r}: give a string")
+    options["needs"] = needs_of(options["needs"])
     options["kill_leftovers"] = options["leftovers"] == "kill"
     return tuple(options[name] for name in _OPTION_NAMES)
 

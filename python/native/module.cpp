@@ -13,6 +13,7 @@
 #include "completer.hpp"
 #include "errors.hpp"
 #include "future_core.hpp"
+#include "permits.hpp"
 #include "pool.hpp"
 #include "python_language.hpp"
 #include "python_runtime.hpp"
@@ -289,6 +290,7 @@ NB_MODULE(_engine, module) {
       .def("unfinished", [](const pool_object& self) { return to_python(self.unfinished()); })
       .def("stats", [](const pool_object& self) { return to_python(self.stats()); });
 
+  add_permits(module.ptr());
   module.def("serve_role", [] { serve_role(); });
   module.def("serve_jobs", [] { serve_jobs(); });
   module.def("stop_completer", [] {

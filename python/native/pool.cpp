@@ -8,6 +8,7 @@
 #include "completer.hpp"
 #include "errors.hpp"
 #include "future_core.hpp"
+#include "permits.hpp"
 #include "seconds.hpp"
 
 namespace hardstop::python {
@@ -46,6 +47,7 @@ class chosen_options {
     options_.max_memory = number<std::uint64_t>(at(4));
     if (PyObject_IsTrue(at(5)) == 1) options_.leftovers = leftovers::kill;
     if (at(6) != Py_None) name_ = object::borrow(at(6));
+    options_.needs = needs_of(at(7));
   }
 
   void set_timeout(PyObject* seconds) {

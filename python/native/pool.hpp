@@ -27,7 +27,8 @@ struct option_types {
 option_types& the_option_types();
 
 // Options of one job as Python's side keeps them: a tuple in this order, None for what is unset.
-//   timeout, grace (seconds), priority, retries, max_memory (bytes), kill_leftovers, name
+//   timeout, grace (seconds), priority, retries, max_memory (bytes), kill_leftovers, name,
+//   needs (a tuple of pairs: semaphore, count)
 class pool_object {
  public:
   pool_object(const pool_options& options, std::shared_ptr<python_language> language, object key);

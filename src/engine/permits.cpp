@@ -38,7 +38,9 @@ std::string describe(const job& which) {
 std::string describe(const claim& what) {
   if (!what.who.empty()) return what.who;
   const schedule::job* const whose = what.held_by != nullptr ? what.held_by : what.needed_by;
-  return whose != nullptr ? describe(hardstop::engine::ours(*whose)) : "a job that has ended";
+  if (whose != nullptr) return describe(hardstop::engine::ours(*whose));
+  if (what.owner.attempt != schedule::ticket::none) return "a job that has ended";
+  return "thread " + std::to_string(what.owner.context) + " of the client";
 }
 
 permit_owner describe(const schedule::permit_share& share, schedule::instant now) {

@@ -29,8 +29,10 @@ bool is_here(const semaphore_handle& which) {
                        " belongs to the process that forked this one, which no job runs in: make "
                        "one here, or use it in a job");
   }
-  throw error("semaphore " + name +
-              " can be used in a job that its client runs, and in that client: not here");
+  throw error(
+      "semaphore " + name +
+      " can be used in its client and in the jobs that client runs: not in other processes, "
+      "nor in children that a job forks");
 }
 
 worker::requests& lane_of(const semaphore_handle& which) {
@@ -41,8 +43,10 @@ worker::requests& lane_of(const semaphore_handle& which) {
   return *here;
 }
 
-std::string thread_name() {
-  return "thread " + std::to_string(::gettid()) + " of the client";
+// A system call each time it is asked for, else.
+std::uint64_t this_thread() {
+  static thread_local const auto number = static_cast<std::uint64_t>(::gettid());
+  return number;
 }
 
 void check_counts(std::span<const wanted_permits> wants) {
@@ -166,8 +170,8 @@ permit_hold permit_hold::ask(std::span<const wanted_permits> wants, patience how
     if (!is_here(*each.of)) throw bad_options("semaphores of two clients in one request");
     asked->want_of(each.of->row(), each.count);
   }
-  asked->owner.context = who.context != 0 ? who.context : static_cast<std::uint64_t>(::gettid());
-  asked->who = who.name.empty() ? thread_name() : std::string(who.name);
+  asked->owner.context = who.context != 0 ? who.context : this_thread();
+  asked->who = who.name;
   const auto patient =
       how == patience::wait ? schedule::patience::wait : schedule::patience::try_now;
   const bool granted = home.acquire(asked, patient);

@@ -12,9 +12,9 @@ enum header_word : std::uint8_t { of_kind, of_id, of_context, of_longest, of_cou
 
 using header = std::array<std::uint64_t, header_words>;
 
-void append(std::vector<std::byte>& to, const void* from, std::size_t size) {
-  const auto* begin = static_cast<const std::byte*>(from);
-  to.insert(to.end(), begin, begin + size);
+std::byte* append(std::byte* to, const void* from, std::size_t size) {
+  if (size != 0) std::memcpy(to, from, size);
+  return to + size;
 }
 
 }  // namespace
@@ -22,10 +22,12 @@ void append(std::vector<std::byte>& to, const void* from, std::size_t size) {
 std::vector<std::byte> encode(const job_request& what) {
   const header head{static_cast<std::uint64_t>(what.kind), what.id, what.context,
                     static_cast<std::uint64_t>(what.longest.count()), what.wants.size()};
-  std::vector<std::byte> bytes;
-  append(bytes, head.data(), sizeof head);
-  append(bytes, what.wants.data(), what.wants.size() * sizeof(wanted_permits));
-  append(bytes, what.reason.data(), std::min(what.reason.size(), longest_reason));
+  const std::size_t wants = what.wants.size() * sizeof(wanted_permits);
+  const std::size_t reason = std::min(what.reason.size(), longest_reason);
+  std::vector<std::byte> bytes(sizeof head + wants + reason);
+  std::byte* to = append(bytes.data(), head.data(), sizeof head);
+  to = append(to, what.wants.data(), wants);
+  append(to, what.reason.data(), reason);
   return bytes;
 }
 
