@@ -70,6 +70,7 @@ void scheduler::settle_lane(worker& who, const death& how, instant now) {
   if (who.lane.size() > 1) who.wrote_garbage = true;
   while (job* const victim = who.lane.front()) {
     detach(*victim);
+    end_shield(*victim, now);
     if (victim->permits != nullptr) return_at_death(*victim, how, now);
     end_with_worker(*victim, who, how, now);
   }

@@ -35,16 +35,54 @@ cancel_answer scheduler::cancel(job& what, cancel_mode mode, duration grace, ins
     return cancel_answer::accepted;
   }
   if (mode == cancel_mode::take_back) return cancel_answer::too_late;
-  if (mode == cancel_mode::grace && grace <= duration::zero()) mode = cancel_mode::kill;
+  const bool shielded = what.shield_ends > now;
+  if (mode == cancel_mode::grace && grace <= duration::zero() && !shielded)
+    mode = cancel_mode::kill;
   if (mode != cancel_mode::kill && !what.cancel_requested) world_.ask(who, what);
   what.cancel_requested = true;
   if (mode == cancel_mode::kill) kill_attempt(what, stop_reason::cancel, now);
   if (mode == cancel_mode::grace) {
-    what.grace_ends = std::min(what.grace_ends, later(now, grace));
-    const instant due = what.armed() ? std::min(what.due, what.grace_ends) : what.grace_ends;
+    what.grace_ends = std::min(what.grace_ends, later(now, std::max(grace, duration::zero())));
+    const instant kill_at = cancel_due(what);
+    const instant due = what.armed() ? std::min(what.due, kill_at) : kill_at;
     if (who.state == worker_state::ready) timers_.arm(what, due);
   }
   return cancel_answer::accepted;
+}
+
+instant scheduler::cancel_due(const job& what) {
+  return std::max(what.grace_ends, what.shield_ends);
+}
+
+void scheduler::shield(worker& who, schedule::ticket which, duration longest, instant now) {
+  job* const what = who.lane.front();
+  if (what == nullptr || what->ticket != which || what->shielded_since != never) return;
+  ++who.pool->counters.shields;
+  what->shielded_since = now;
+  if (what->grace_ends > now) what->shield_ends = later(now, std::max(longest, duration::zero()));
+}
+
+void scheduler::unshield(worker& who, schedule::ticket which, instant now) {
+  const event ends(*this, now);
+  job* const what = who.lane.front();
+  if (what == nullptr || what->ticket != which) return;
+  end_shield(*what, now);
+  if (what->grace_ends == never || what->stopping != stop_reason::none) return;
+  if (what->grace_ends > now) {
+    if (who.state == worker_state::ready)
+      timers_.arm(*what, what->armed() ? std::min(what->due, what->grace_ends) : what->grace_ends);
+    return;
+  }
+  note_claimed(*what, now);
+  kill_attempt(*what, stop_reason::cancel, now);
+}
+
+// Also when its attempt is over.
+void scheduler::end_shield(job& what, instant now) {
+  if (what.shielded_since == never) return;
+  what.pool->counters.shielded += std::max(now - what.shielded_since, duration::zero());
+  what.shielded_since = never;
+  what.shield_ends = instant::min();
 }
 
 void scheduler::end_cancelled_unstarted(job& what, instant now) {
@@ -123,9 +161,10 @@ void scheduler::job_due(job& what, instant now) {
     return timers_.arm(what, later(now, std::max(limit_of(what), least_recheck)));
   }
   const instant deadline = later(what.started_at, limit_of(what));
-  const instant due = std::min(deadline, what.grace_ends);
+  const instant due = std::min(deadline, cancel_due(what));
   if (due > now) return timers_.arm(what, due);
-  kill_attempt(what, what.grace_ends < deadline ? stop_reason::cancel : stop_reason::deadline, now);
+  kill_attempt(what, cancel_due(what) < deadline ? stop_reason::cancel : stop_reason::deadline,
+               now);
 }
 
 // From its start until it is stopped.

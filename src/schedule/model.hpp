@@ -113,6 +113,8 @@ struct job : timer {
   instant dispatched_at{};
   instant started_at = never;  // as first observed; never read again from what a worker can write
   instant grace_ends = never;  // a cancel gave it until then
+  instant shielded_since = never;
+  instant shield_ends = instant::min();  // a cancel kills it then, or when it says so, or later
 };
 
 using job_list = list<job, &job::prev, &job::next>;

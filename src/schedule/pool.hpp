@@ -51,6 +51,8 @@ struct pool_counters {
   std::uint64_t respawns = 0;    // of them, to replace one that died or was killed
   std::uint64_t births = 0;      // guardians asked for
   std::uint64_t retried = 0;     // attempts that died and were queued again
+  std::uint64_t shields = 0;     // sections that cancels waited for, or would have
+  duration shielded{};           // time spent in them
   std::uint64_t taken_back = 0;  // frames revoked before they were claimed
 };
 

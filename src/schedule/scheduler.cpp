@@ -97,6 +97,7 @@ bool scheduler::finished(worker& who, schedule::ticket which, instant now) {
   if (first == nullptr || first->ticket != which || who.wrote_garbage) return false;
   prove(who);
   detach(*first);
+  end_shield(*first, now);
   if (first->permits != nullptr && first->seals_lane) let_linger(*first, who, now);
   ending how;
   how.started = true;

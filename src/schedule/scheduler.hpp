@@ -125,6 +125,12 @@ class scheduler final : private permit_table::listener {
   // worker.
   cancel_answer cancel(job&, cancel_mode, duration grace, instant now);
 
+  // That very attempt is in a section that a cancel waits for: until unshield(), and no longer than
+  // this. Deadlines, memory limits, shutdowns and kills do not wait. It may begin one while its
+  // grace runs, but none after.
+  void shield(worker&, ticket, duration longest, instant now);
+  void unshield(worker&, ticket, instant now);
+
   // That very attempt used more memory than it may; harmless for any other.
   void memory_exceeded(worker&, ticket, instant now);
 
@@ -209,6 +215,8 @@ class scheduler final : private permit_table::listener {
   // kill.cpp
   void end_cancelled_unstarted(job&, instant now);
   void kill_attempt(job&, stop_reason, instant now);
+  static instant cancel_due(const job&);
+  static void end_shield(job&, instant now);
   void job_due(job&, instant now);
   static duration limit_of(const job&);
 

@@ -51,6 +51,8 @@ schedule::lane_answer world::dispatch(schedule::worker& to, schedule::job& what)
     require(before.ticket < what.ticket, "tickets are fresh");
   job.attempts.push_back({.ticket = what.ticket, .worker = who.id});
   job.tainted |= who.scribbled;
+  job.shielded = false;
+  job.shield_ends = instant::min();
   who.lane_frames.push_back(
       {.job = &job, .attempt = job.attempts.size() - 1, .ticket = what.ticket});
   return schedule::lane_answer::accepted;

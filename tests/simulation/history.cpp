@@ -60,6 +60,7 @@ void world::draw_profile() {
   odds_.recycle = often(0.05);
   odds_.needs = often(0.6);
   odds_.asks = often(0.3);
+  odds_.shields = often(0.2);
   odds_.guards = often(0.3);
 }
 
@@ -158,15 +159,14 @@ void world::cancel_somebody() {
   if (outstanding_.empty()) return;
   job_record& job = *dice_.pick(outstanding_);
   const auto mode = static_cast<cancel_mode>(dice_.between(0, 3));
-  cancel(job, mode, microseconds(dice_.between(0, 3000)));
+  cancel(job, mode, microseconds(dice_.chance(0.2) ? 0 : dice_.between(0, 3000)));
 }
 
 void world::cancel(job_record& job, cancel_mode mode, duration grace) {
   note("cancel in mode, job", static_cast<int>(mode), job.id);
   const instant now = event_time();
   const bool accepted_before = std::exchange(job.cancel_accepted, true);
-  if (mode == cancel_mode::kill || (mode == cancel_mode::grace && grace <= duration::zero()))
-    job.kill_asked = true;
+  if (mode == cancel_mode::kill) job.kill_asked = true;
   if (mode == cancel_mode::grace) job.grace_ends = std::min(job.grace_ends, now + grace);
   const auto answer =
       tell("cancel", [&] { return scheduler_.cancel(*job.node, mode, grace, now); });

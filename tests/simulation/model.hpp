@@ -91,6 +91,8 @@ struct job_record {
   bool cancel_accepted = false;
   bool cancelled_running = false;
   instant grace_ends = schedule::never;
+  bool shielded = false;
+  instant shield_ends = instant::min();  // a cancel waits until then
 
   // A lane it was in was scribbled over: what it came to is anybody's guess, but not how often it
   // ran.
@@ -129,6 +131,9 @@ struct published_result {
   model_claim* returns = nullptr;  // this claim
   std::size_t wanted = 0;          // semaphore
   std::uint32_t count = 0;
+  bool shields = false;  // begins a section that a cancel waits for, for so long
+  duration longest{};
+  bool unshields = false;
 };
 
 enum class process : std::uint8_t { booting, alive, dead };
@@ -213,8 +218,9 @@ struct profile {
   double seals = 0;    // that a job wants nobody behind it
   double recycle = 0;  // that a worker is to be replaced, at any time
   double unconfirmed = 0;
-  double needs = 0;   // that a job needs permits
-  double asks = 0;    // that a job that runs asks for some, or returns them
+  double needs = 0;  // that a job needs permits
+  double asks = 0;   // that a job that runs asks for some, or returns them
+  double shields = 0;
   double guards = 0;  // that the client does
 };
 

@@ -88,8 +88,10 @@ void world::check_kill(const model_worker& who) const {
   const job_record& job = *running->job;
   switch (who.stopping) {
     case stop_reason::cancel:
-      return require(job.kill_asked || job.grace_ends <= now_,
-                     "G3: a cancel kills the attempt it names or nothing");
+      require(job.kill_asked || job.grace_ends <= now_,
+              "G3: a cancel kills the attempt it names or nothing");
+      return require(job.kill_asked || job.shield_ends <= now_,
+                     "G8: a cancel waits for a shielded section");
     case stop_reason::deadline:
       return require(due(job, running->record(), now_ + staleness),
                      "G3: a deadline kills the attempt it names or nothing");
@@ -171,7 +173,8 @@ void world::check_deadlines() const {
       if (who->state != worker_state::ready || who->running == nullptr || who->scribbled) continue;
       const job_record& job = *who->running->job;
       require(!due(job, who->running->record(), now_ - lateness), "G6: a deadline is kept");
-      require(job.grace_ends > now_, "G8: the grace ends when it ends");
+      require(std::max(job.grace_ends, job.shield_ends) > now_,
+              "G8: the grace ends when it ends, or the shielded section");
     }
   }
 }

@@ -1,5 +1,6 @@
 // The stand-in for the engine: passes on what has happened, late and in any order that is possible.
 #include <algorithm>
+#include <utility>
 
 #include "simulation/world.hpp"
 
@@ -25,6 +26,10 @@ std::size_t world::read_lane(model_worker& who, std::size_t at_most) {
     const published_result next = who.results.front();
     who.results.pop_front();
     note("read from", who.id);
+    if (next.shields || next.unshields) {
+      read_about_shields(who, next);
+      continue;
+    }
     if (next.asks || next.returns != nullptr) {
       read_about_permits(who, next);
       continue;
@@ -46,6 +51,22 @@ std::size_t world::read_lane(model_worker& who, std::size_t at_most) {
   }
   in_batch_ = false;
   return read;
+}
+
+void world::read_about_shields(model_worker& who, const published_result& said) {
+  const schedule::job* const front = who.lane.front();
+  if (front == nullptr || front->ticket != said.ticket) return;
+  job_record& job = *static_cast<const model_job*>(front)->record;
+  const instant now = event_time();
+  if (said.unshields) {
+    job.shielded = false;
+    job.shield_ends = instant::min();
+    count("unshielded");
+    return tell("unshield", [&] { scheduler_.unshield(who, said.ticket, now); });
+  }
+  if (!std::exchange(job.shielded, true) && job.grace_ends > now)
+    job.shield_ends = now + said.longest;
+  tell("shield", [&] { scheduler_.shield(who, said.ticket, said.longest, now); });
 }
 
 void world::deliver_results(model_worker& who, std::size_t at_most) {

@@ -25,6 +25,13 @@ void world::boot_step(model_worker& who) {
 void world::job_step(model_worker& who) {
   if (faults_ && dice_.chance(odds_.crash)) return die(who, SIGSEGV, 0);
   if (faults_ && dice_.chance(odds_.asks)) report_about_permits(who);
+  if (faults_ && dice_.chance(odds_.shields)) {
+    const bool begins = dice_.chance(0.5);
+    who.results.push_back({.ticket = who.running->ticket,
+                           .shields = begins,
+                           .longest = std::chrono::microseconds(dice_.between(0, 20'000)),
+                           .unshields = !begins});
+  }
   const job_record& job = *who.running->job;
   const bool scribbles = job.kind == nature::scribbling && (!who.scribbled || dice_.chance(0.1));
   switch (job.kind == nature::scribbling && !scribbles ? job.afterwards : job.kind) {

@@ -111,6 +111,7 @@ class world final : public schedule::effects {
   void deliver_ready(model_worker&);
   void deliver_results(model_worker&, std::size_t at_most);
   std::size_t read_lane(model_worker&, std::size_t at_most);
+  void read_about_shields(model_worker&, const published_result&);
   void recycle(model_worker&);
   void deliver_death(model_worker&);
   void deliver_guardian_news(model_pool&);
