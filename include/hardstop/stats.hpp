@@ -133,6 +133,18 @@ struct pool_stats {
   std::uint64_t kills = 0;     ///< trees sent SIGKILL
   std::uint64_t guardians_lost = 0;
 
+  std::uint64_t shields = 0;             ///< sections in which jobs made cancels wait
+  std::chrono::nanoseconds shielded{0};  ///< time spent in them
+
+  /// In one now; a cancel waits for it.
+  struct shielded_job {
+    std::string job{};
+    std::string reason{};
+    std::chrono::nanoseconds since{0};
+  };
+
+  std::vector<shielded_job> shielded_now{};
+
   /// Processes the kernel would not kill and that still exist.
   std::vector<hardstop::unconfirmed> unconfirmed{};
 

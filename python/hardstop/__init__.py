@@ -12,6 +12,7 @@ if sys.platform != "linux":
     raise ImportError("hardstop stands on Linux system calls (pidfd, memfd, subreaper): use Linux")
 
 from . import _engine, _executor, _future, _pickling, _worker
+from ._cancelling import JobCancelled, shield
 from ._doctor import Containment, doctor
 from ._errors import (
     HardstopError,
@@ -81,6 +82,7 @@ __all__ = [
     "Future",
     "HardstopError",
     "Hold",
+    "JobCancelled",
     "JobStoppedError",
     "Lock",
     "Outcome",
@@ -105,4 +107,5 @@ __all__ = [
     "killable",
     "killable_wrapper",
     "progress",
+    "shield",
 ]

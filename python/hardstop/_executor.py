@@ -182,6 +182,7 @@ class ProcessPoolExecutor(_engine.Submitter, Submitting):
         name: str | None = None,
         cancel_on: CancelToken | None = None,
         needs: Mapping[Semaphore, int] | None = None,
+        raise_on_cancel: bool = False,
         kill_on_abandon: bool = False,
     ) -> View:
         """A view of this executor whose jobs have these options; itself an Executor.
@@ -191,7 +192,8 @@ class ProcessPoolExecutor(_engine.Submitter, Submitting):
         by itself. ``max_memory``: bytes. ``leftovers``: ``"keep"`` or ``"kill"`` processes that a
         job leaves behind. ``name``: for messages. ``cancel_on``: a token that cancels them all.
         ``needs``: permits without which a job is not dispatched, and which it holds to its end,
-        ``{db: 1}``. ``kill_on_abandon``: of ``map()``.
+        ``{db: 1}``. ``raise_on_cancel``: a job that is asked to stop gets JobCancelled raised in
+        its main thread, at the start of its grace. ``kill_on_abandon``: of ``map()``.
         """
         given = {
             "timeout": timeout,
@@ -203,6 +205,7 @@ class ProcessPoolExecutor(_engine.Submitter, Submitting):
             "name": name,
             "cancel_on": cancel_on,
             "needs": needs,
+            "raise_on_cancel": raise_on_cancel,
         }
         return View(self, given, kill_on_abandon)
 

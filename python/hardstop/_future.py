@@ -21,6 +21,7 @@ from ._outcome import Outcome, outcome_of
 T = TypeVar("T")
 
 _ASK, _ASK_THEN_KILL, _KILL, _TAKE_BACK = range(4)
+_MODES = {"ask": _ASK, "grace": _ASK_THEN_KILL, "kill": _KILL}
 
 
 class Future(_engine.FutureCore, concurrent.futures.Future[T]):
@@ -34,15 +35,23 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
     # A condition and lists are made when somebody asks for them, in C++.
     __init__ = object.__init__
 
-    def cancel(self, grace: float | None = None) -> bool:
+    def cancel(self, grace: float | None = None, *, mode: str = "grace") -> bool:
         """Stops the job. Never blocks; True if it had not ended.
 
         A job that has not started never will: the future is cancelled at once. One that runs
         stays RUNNING until its process tree is confirmed gone; then the future is cancelled, or,
-        if the job finished first, has its result. ``grace``, in seconds, replaces what
-        ProcessCancelTimeout said; called again it can only shorten it.
+        if the job finished first, has its result.
+
+        ``mode``, who decides how: ``"grace"`` asks the job and kills it when its grace is over,
+        ``"kill"`` kills it now, ``"ask"`` sets the flag that ``current_job().cancel_requested``
+        shows and does nothing else. ``grace``, in seconds, replaces what ProcessCancelTimeout
+        said. Called again it can make it harder or sooner, never softer or later.
         """
-        answer = self._cancel(_ASK_THEN_KILL, grace)
+        if mode not in _MODES:
+            raise ValueError(f"mode={mode!r}: give 'ask', 'grace' or 'kill'")
+        if grace is not None and mode != "grace":
+            raise ValueError(f"grace={grace!r} is for mode='grace': {mode!r} waits for nobody")
+        answer = self._cancel(_MODES[mode], grace)
         if answer is None:
             return super().cancel()
         return bool(answer != 2) or self._is_cancelled_at_last()

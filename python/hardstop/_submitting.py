@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from . import _engine
+from ._cancelling import interruptible
 from ._future import Future
 from ._run import await_end
 from ._semaphore import needs_of
@@ -72,7 +73,7 @@ class Submitting(concurrent.futures.Executor):
             self._running_pool().submit_all(fn, calls, self._job_options, futures)
         else:
             for args in calls:
-                futures.append(self._submit(fn, args, {}))
+                futures.append(Submitting._submit(self, fn, args, {}))
 
     # Options at the end of the arguments are typed; elsewhere, or by keyword, options() is.
     @overload
@@ -269,10 +270,24 @@ class View(Submitting):
         self._token = options["cancel_on"]
         if self._token is not None:
             self._token.check_reach()
+        self._raise_on_cancel = bool(options["raise_on_cancel"])
         self._kill_on_abandon = kill_on_abandon
 
     def _running_pool(self) -> _engine.Pool:
         return self._executor._running_pool()
+
+    def _submit(
+        self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Future[T]:
+        return super()._submit(interruptible(fn) if self._raise_on_cancel else fn, args, kwargs)
+
+    def _submit_all(
+        self,
+        fn: Callable[..., T],
+        calls: Iterator[tuple[Any, ...]],
+        futures: list[Future[T]],
+    ) -> None:
+        super()._submit_all(interruptible(fn) if self._raise_on_cancel else fn, calls, futures)
 
     def options(self, **changes: Any) -> View:
         kill_on_abandon = changes.pop("kill_on_abandon", self._kill_on_abandon)

@@ -13,7 +13,10 @@
 
 #include "completer.hpp"
 #include "errors.hpp"
+#include "interrupts.hpp"
+#include "python_runtime.hpp"
 #include "seconds.hpp"
+#include "worker/requests.hpp"
 #include <hardstop/semaphore.hpp>
 
 namespace nb = nanobind;
@@ -314,6 +317,33 @@ void add_permits(PyObject* into) {
       .def("__enter__", &semaphore_object::enter)
       .def("__exit__", &semaphore_object::leave);
   module.def("ask_for_all", &ask_for_all);
+  module.def("shield", [](double longest, const std::string& reason) {
+    worker::requests* const here = worker::requests::of_this_process();
+    if (here == nullptr) return std::uint64_t{0};
+    return static_cast<std::uint64_t>(here->shield(to_duration(longest), reason));
+  });
+  module.def("unshield", [](std::uint64_t attempt) {
+    if (worker::requests* const here = worker::requests::of_this_process())
+      here->unshield(wire::ticket{attempt});
+  });
+  module.def("shielded", [] {
+    const worker::requests* const here = worker::requests::of_this_process();
+    return here != nullptr && here->shielded();
+  });
+  module.def("interrupt_when_asked", &interrupt_when_asked);
+  module.def("job_number", [] { return static_cast<std::uint64_t>(the_running_job().ticket); });
+}
+
+void add_shields(PyObject* told, const pool_stats& now) {
+  auto all = nb::borrow<nb::dict>(told);
+  nb::list sections;
+  for (const pool_stats::shielded_job& each : now.shielded_now) {
+    sections.append(
+        nb::make_tuple(each.job, each.reason, std::chrono::duration<double>(each.since).count()));
+  }
+  all["shields"] = now.shields;
+  all["shielded"] = std::chrono::duration<double>(now.shielded).count();
+  all["shielded_now"] = sections;
 }
 
 needs needs_of(PyObject* pairs) {

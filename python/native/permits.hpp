@@ -3,6 +3,7 @@
 
 #include "python.hpp"
 #include <hardstop/needs.hpp>
+#include <hardstop/stats.hpp>
 
 namespace hardstop::python {
 
@@ -12,5 +13,8 @@ void add_permits(PyObject* module);
 // What a job needs, from a tuple of pairs (semaphore, count) or None. The semaphores must live
 // until the job was submitted. Throws python_error.
 needs needs_of(PyObject* pairs);
+
+// Adds to a pool's statistics what its jobs shield. Throws python_error.
+void add_shields(PyObject* told, const pool_stats& now);
 
 }  // namespace hardstop::python

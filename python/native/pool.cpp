@@ -377,7 +377,7 @@ PyObject* pool_object::unfinished() const {
 PyObject* pool_object::stats() const {
   return translated([&]() -> PyObject* {
     const pool_stats now = pool_.stats();
-    return Py_BuildValue(
+    object all = checked(Py_BuildValue(
         "{s:n,s:n,s:n,s:n,s:n,s:K,s:K,s:K,s:K,s:K,s:{s:K,s:K,s:K,s:K,s:K,s:K,s:K}}", "queued",
         static_cast<Py_ssize_t>(now.queued + now.in_lanes), "running",
         static_cast<Py_ssize_t>(now.running), "workers", static_cast<Py_ssize_t>(now.workers),
@@ -394,7 +394,9 @@ PyObject* pool_object::stats() const {
         static_cast<unsigned long long>(now.ended.timed_out), "worker_died",
         static_cast<unsigned long long>(now.ended.worker_died), "memory_limit",
         static_cast<unsigned long long>(now.ended.memory_limit), "not_started",
-        static_cast<unsigned long long>(now.ended.not_started));
+        static_cast<unsigned long long>(now.ended.not_started)));
+    add_shields(all.get(), now);
+    return all.release();
   });
 }
 

@@ -424,6 +424,17 @@ pool_stats engine::stats(pool& home) {
   all.in_lanes = picture.in_lanes - std::min(picture.in_lanes, picture.running);
   all.workers = picture.idle + picture.running - std::min(picture.running, picture.stopping);
   all.spares = picture.spares;
+  all.shields = home.counters.shields;
+  all.shielded = home.counters.shielded;
+  for (auto* node = home.workers.front(); node != nullptr;
+       node = schedule::sibling_list::after(*node)) {
+    const job* const front = front_of(ours(*node));
+    if (front == nullptr || front->shielded_since == schedule::never) continue;
+    all.shielded_now.push_back({.job = std::string(front->name()),
+                                .reason = front->extra()->shield_reason,
+                                .since = now.now() - front->shielded_since});
+    all.shielded += std::max(all.shielded_now.back().since, nanoseconds{0});
+  }
   all.starting = picture.starting;
   all.stopping = picture.stopping + picture.retiring;
   all.submitted = home.counters.submitted;

@@ -99,6 +99,7 @@ class job final : public schedule::job {
     std::unique_ptr<hardstop::outcome> ended;  // all but a plain value
     std::vector<std::byte> news;               // the last that its attempt has sent
     news_listener* listener = nullptr;         // who wants to be told
+    std::string shield_reason;                 // of its last shielded section
     schedule::job_permits permits;  // the scheduler's; its claims are the engine's to free
   };
 

@@ -1,5 +1,5 @@
 // Permits at the engine's edge: the client's threads ask here, jobs ask through their lanes, and
-// both are told.
+// both are told. And what else jobs ask: not to be interrupted for a while.
 #include "engine/permits.hpp"
 
 #include <sys/random.h>
@@ -282,8 +282,10 @@ void engine::job_asked(worker& at, const wire::lane_report& report, schedule::in
     case wire::job_request_kind::needs:
       return job_asks_for_needs(at, *asking, *what);
     case wire::job_request_kind::shield:
+      asking->make_extra().shield_reason = what->reason;
+      return scheduler_.shield(at, asking->ticket, what->longest, now);
     case wire::job_request_kind::unshield:
-      return;
+      return scheduler_.unshield(at, asking->ticket, now);
   }
 }
 

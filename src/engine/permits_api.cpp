@@ -10,6 +10,7 @@
 #include "worker/requests.hpp"
 #include <hardstop/errors.hpp>
 #include <hardstop/semaphore.hpp>
+#include <hardstop/shield.hpp>
 
 namespace hardstop::detail {
 
@@ -257,3 +258,23 @@ std::optional<permit_hold> permit_hold::needed(const semaphore_handle& of) {
 }
 
 }  // namespace hardstop::detail
+
+namespace hardstop {
+
+shield::shield(std::chrono::nanoseconds longest, std::string_view reason) {
+  if (longest <= std::chrono::nanoseconds::zero()) {
+    throw bad_options("a shield of " + to_string(longest) +
+                      ": name the longest time that a cancel may have to wait");
+  }
+  worker::requests* const here = worker::requests::of_this_process();
+  if (here != nullptr) attempt_ = static_cast<std::uint64_t>(here->shield(longest, reason));
+  if (attempt_ == 0)
+    throw error("a shield was made outside of a job: there is nobody to cancel this");
+}
+
+shield::~shield() {
+  if (worker::requests* const here = worker::requests::of_this_process())
+    here->unshield(wire::ticket{attempt_});
+}
+
+}  // namespace hardstop

@@ -41,8 +41,12 @@ std::uint64_t requests::context_of_this_thread() {
 }
 
 void requests::begin(wire::ticket attempt) {
-  if (requests* const here = present.load(std::memory_order_relaxed))
-    here->attempt_.store(attempt, std::memory_order_relaxed);
+  if (requests* const here = present.load(std::memory_order_relaxed)) here->enter(attempt);
+}
+
+void requests::enter(wire::ticket attempt) {
+  attempt_.store(attempt, std::memory_order_relaxed);
+  shields_.store(0, std::memory_order_relaxed);
 }
 
 void requests::end() {
@@ -113,6 +117,22 @@ std::optional<wire::job_answer> requests::wait(
       return std::nullopt;
   }
   return wire::job_answer::from(answer->first, answer->second);
+}
+
+wire::ticket requests::shield(std::chrono::nanoseconds longest, std::string_view reason) {
+  const wire::ticket here = attempt();
+  if (here == wire::ticket::none || shields_.fetch_add(1, std::memory_order_relaxed) != 0)
+    return here;
+  static_cast<void>(send(
+      {.kind = wire::job_request_kind::shield, .longest = longest, .reason = std::string(reason)}));
+  return here;
+}
+
+void requests::unshield(wire::ticket of) {
+  // A thread that an earlier job has left behind.
+  if (of != attempt()) return;
+  if (shields_.fetch_sub(1, std::memory_order_relaxed) == 1)
+    static_cast<void>(send({.kind = wire::job_request_kind::unshield}));
 }
 
 void requests::give_back(std::uint64_t request) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -57,14 +58,21 @@ class requests {
   // A request whose answer was not taken: what it got or is to get comes back.
   void withdraw(std::uint64_t request);
 
-  // A section that a cancel waits for, or its end.
-  bool send(const wire::job_request&);
+  // A section that a cancel waits for, at most so long. Of nested ones the outermost counts.
+  // Returns the attempt that runs, for unshield(); none if there is none.
+  wire::ticket shield(std::chrono::nanoseconds longest, std::string_view reason);
+  void unshield(wire::ticket of);
+
+  // Whether some thread of the attempt is in one.
+  bool shielded() const { return shields_.load(std::memory_order_relaxed) != 0; }
 
  private:
   requests(job_output& output, const wire::client_words& words) : output_(output), words_(words) {}
 
   ~requests() = default;
 
+  void enter(wire::ticket attempt);
+  bool send(const wire::job_request&);
   std::optional<wire::client_answer> take(std::uint64_t request);
   bool room();
 
@@ -73,6 +81,7 @@ class requests {
   wire::client_words words_;
   std::atomic<wire::ticket> attempt_{wire::ticket::none};
   std::atomic<std::uint64_t> last_{0};
+  std::atomic<std::uint32_t> shields_{0};
 
   std::mutex lock_;             // of what follows
   std::size_t unanswered_ = 0;  // requests whose answers may still come
