@@ -75,6 +75,7 @@ class Permit:
     One that is dropped gives back what it holds. One thread at a time.
     """
 
+    def __init__(self) -> None: ...  # TypeError: semaphores make them
     @property
     def held(self) -> bool:
         """Whether it has them, and has not given them back."""
