@@ -35,6 +35,10 @@ std::span<const cell> all_cells() {
       cell{"neighbour_of_calm", neighbour_of_calm},
       cell{"per_job_fork", per_job_fork},
       cell{"per_job_boost", per_job_boost},
+      cell{"permits_client", permits_client},
+      cell{"permits_threads", permits_threads},
+      cell{"permits_job", permits_job},
+      cell{"permits_return", permits_return},
   };
   return cells;
 }

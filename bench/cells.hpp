@@ -55,4 +55,10 @@ figures neighbour_of_calm(effort);
 figures per_job_fork(effort);
 figures per_job_boost(effort);
 
+// permits.cpp
+figures permits_client(effort);
+figures permits_threads(effort);
+figures permits_job(effort);
+figures permits_return(effort);
+
 }  // namespace bench

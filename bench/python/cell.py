@@ -9,6 +9,7 @@ import traceback
 
 
 def main() -> None:
+    import permits  # noqa: F401 - its cell
     from cells import CELLS
     from contestants import Cannot
 

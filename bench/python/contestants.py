@@ -443,6 +443,10 @@ def _loky() -> Contestant:
     return _Futures(loky.ProcessPoolExecutor(WORKERS))
 
 
+def _only_a_semaphore() -> Contestant:
+    raise Cannot("runs no jobs")
+
+
 # What has to be installed, and how it is made.
 _KNOWN: dict[str, tuple[str | None, str, Callable[[], Contestant]]] = {
     "hardstop": ("hardstop", "hardstop", lambda: _Hardstop(multiprocessing.get_start_method())),
@@ -456,6 +460,9 @@ _KNOWN: dict[str, tuple[str | None, str, Callable[[], Contestant]]] = {
     "std_fork": (None, "ProcessPoolExecutor, fork", lambda: _standard("fork")),
     "std_forkserver": (None, "ProcessPoolExecutor, forkserver", lambda: _standard("forkserver")),
     "std_spawn": (None, "ProcessPoolExecutor, spawn", lambda: _standard("spawn")),
+    "mp_semaphore": (None, "multiprocessing.Semaphore", _only_a_semaphore),
+    "asyncio_semaphore": (None, "asyncio.Semaphore", _only_a_semaphore),
+    "redis_lease": (None, "a lease in Redis", _only_a_semaphore),
     "mp_pool": (None, "multiprocessing.Pool", lambda: _Pool(multiprocessing.Pool(WORKERS))),
     "pebble": ("pebble", "pebble", _Pebble),
     "deadpool": ("deadpool", "deadpool", _Deadpool),

@@ -13,6 +13,7 @@ PROCESS_POOLS = (*EXECUTORS, "mp_pool", "pebble", "billiard", *LOOPS)
 KILLERS = ("pebble", "deadpool", "billiard", *LOOPS)
 TIMERS = KILLERS
 ON_DASK = ("hardstop_dask", "dask")
+SEMAPHORES = ("mp_semaphore", "asyncio_semaphore", "redis_lease")
 METHODS = ("fork", "forkserver", "spawn")
 
 
@@ -54,6 +55,7 @@ def groups() -> list[Group]:
         Group("memory", (*by_method, "mp_pool"), rounds=3),
         Group("client_killed", killers, rounds=1, time_limit=30),
         Group("idle", ("hardstop", "std_fork", "mp_pool", "pebble"), rounds=1),
+        Group("permits", ("hardstop", *SEMAPHORES), rounds=3),
     ]
 
 
@@ -362,6 +364,21 @@ def _sizes() -> list[Row]:
     return rows
 
 
+def _permits() -> list[Row]:
+    shared = ("mp_semaphore",)
+    lease = ("redis_lease",)
+    pair = "a permit, `with semaphore`, uncontended"
+    return [
+        Row(f"{pair}, in the client", "permits", "client", TIME, shared, "≤ 1 µs", _below(1e-6)),
+        Row("", "permits", "client", TIME, lease, "", _times(0)),
+        Row(f"{pair}, in a job, 1 per ms", "permits", "job", TIME, shared, "", _times(0)),
+        Row("", "permits", "job", TIME, lease, "", _times(0)),
+        Row(f"{pair}, `async with`", "permits", "loop", TIME, SEMAPHORES[1:2], "", _times(0)),
+        Row("a permit of a killed holder", "permits", "after_kill", TIME, shared, "", _times(0)),
+        Row("", "permits", "after_kill", TIME, lease, "", _times(0)),
+    ]
+
+
 def rows() -> list[Row]:
     return [
         *_throughput(),
@@ -370,6 +387,7 @@ def rows() -> list[Row]:
         *_kills(),
         *_in_hosts(),
         *_sizes(),
+        *_permits(),
         Row(
             "idle pool, context switches per second",
             "idle",
