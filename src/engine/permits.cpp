@@ -198,8 +198,10 @@ void engine::granted(schedule::permit_claim& node) {
 
 void engine::claim_over(schedule::permit_claim& node) {
   claim* const what = &ours(node);
-  // Of one that waits a thread waits, too.
-  if (what->at != nullptr && what->fence == 0)
+  // Of one that waits a thread waits, too. But not in a worker that is being killed: a job that is
+  // told of it might end by that, and have finished first.
+  const bool dying = what->at != nullptr && what->at->state == schedule::worker_state::stopping;
+  if (what->at != nullptr && what->fence == 0 && !dying)
     tell(*what->at, what->request, {.kind = wire::job_answer_kind::over});
   outbox_.spent.emplace_back(what);
 }
@@ -270,12 +272,16 @@ void engine::add_needs(job& which, const needs& wanted) {
 void engine::job_asked(worker& at, const wire::lane_report& report, schedule::instant now) {
   job* const asking = front_of(at);
   if (asking == nullptr || asking->ticket != off_wire(report.ticket)) return;
+  // It is being killed, and is to hear nothing before.
+  const bool dying = at.state == schedule::worker_state::stopping;
   const auto what = wire::decode_job_request(report.payload);
   if (!what) return corrupt(at, "a request that cannot be true", now);
   switch (what->kind) {
     case wire::job_request_kind::acquire:
+      if (dying) return;
       return job_wants(at, *asking, *what, schedule::patience::wait, now);
     case wire::job_request_kind::try_acquire:
+      if (dying) return;
       return job_wants(at, *asking, *what, schedule::patience::try_now, now);
     case wire::job_request_kind::give_back:
       return job_returns(*asking, what->id, now);
