@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -94,9 +95,13 @@ class Semaphore(_engine.SemaphoreCore):
 
         Cancelled, it leaves the queue, and what was granted in that moment goes to the next.
         """
-        permit = await _await_grant(self._ask(_checked(n), True, *_task()))
-        self._keep(_owner(), permit)
+        permit = await self._await_permit(_checked(n))
+        self._keep(0, _owner(), permit)
         return permit
+
+    async def _await_permit(self, n: int) -> Any:
+        await _room_to_ask()
+        return await _await_grant(self._ask(n, True, *_task()))
 
     def hold(self, n: int = 1) -> Hold:
         """A block of its own: ``with db.hold(2) as permit``, ``async with``.
@@ -107,10 +112,13 @@ class Semaphore(_engine.SemaphoreCore):
         return Hold({self: n})
 
     async def __aenter__(self) -> Any:
-        return await self.acquire_async()
+        block = id(sys._getframe(1))
+        permit = await self._await_permit(1)
+        self._keep(block, _owner(), permit)
+        return permit
 
     async def __aexit__(self, *exception: object) -> None:
-        self._give_back_any(_owner())
+        self._leave_block(id(sys._getframe(1)), _owner())
 
     def needed(self) -> Any:
         """In a job that was submitted with ``needs``: its Permit, for ``fence`` and ``abandoned``.
@@ -169,6 +177,7 @@ class Hold:
 
     async def __aenter__(self) -> Any:
         self._check_unused()
+        await _room_to_ask()
         self._permit = await _await_grant(_engine.ask_for_all(self._wants, True, *_task()))
         return self._permit
 
@@ -234,6 +243,12 @@ def _task() -> tuple[int, str]:
     """Who asks, for statistics and deadlocks."""
     task = _current_task()
     return (0, "") if task is None else (id(task), f"task {task.get_name()!r} of the client")
+
+
+async def _room_to_ask() -> None:
+    """A job has so many unanswered requests at most; its loop is not to stand still for that."""
+    while not _engine.can_ask():
+        await asyncio.sleep(_LOOK_AGAIN)
 
 
 async def _await_grant(permit: Any) -> Any:

@@ -122,8 +122,13 @@ class permit_object {
   grant_listener* listener_ = nullptr;  // its own, once it was called
 };
 
-// What a thread or a task has acquired of one semaphore and not yet returned.
+constexpr std::uint64_t no_block = 0;
+constexpr std::uint64_t block_of_thread = 1;
+
+// What was acquired of one semaphore and not yet returned: by which thread or task, and, of a block
+// in a coroutine, in which frame: an abandoned generator is closed by another task than began it.
 struct entry {
+  std::uint64_t frame;
   std::uint64_t owner;
   nb::object permit;
 };
@@ -152,7 +157,8 @@ class semaphore_object {
   }
 
   // None if the time came first. `timeout` None: no limit; below zero: not at all.
-  nb::object acquire(std::uint32_t count, std::optional<double> timeout) {
+  nb::object acquire(std::uint32_t count, std::optional<double> timeout,
+                     std::uint64_t frame = no_block) {
     const bool patient = !timeout || *timeout >= 0;
     nb::object claim = ask(count, patient, 0, {});
     permit_object& permit = permit_in(claim);
@@ -166,47 +172,58 @@ class semaphore_object {
         return nb::none();
       }
     }
-    keep(this_thread(), claim);
+    keep(frame, this_thread(), claim);
     return claim;
   }
 
-  nb::object enter() { return acquire(1, std::nullopt); }
+  nb::object enter() { return acquire(1, std::nullopt, block_of_thread); }
 
-  void leave(const nb::args& /*exception*/) { give_back_any(this_thread()); }
+  // Three arguments and not a tuple of them, which would have to be made.
+  void leave(nb::handle /*type*/, nb::handle /*value*/, nb::handle /*trace*/) {
+    leave_block(block_of_thread, this_thread());
+  }
 
-  void keep(std::uint64_t owner, nb::object permit) {
-    // What was returned by the permit itself.
-    while (!kept_.empty() && !permit_in(kept_.back().permit).held())
+  void keep(std::uint64_t frame, std::uint64_t owner, nb::object permit) {
+    // Those that were returned by themselves.
+    while (!kept_.empty() && kept_.back().frame == no_block &&
+           !permit_in(kept_.back().permit).held())
       kept_.pop_back();
-    kept_.push_back({owner, std::move(permit)});
+    kept_.push_back({frame, owner, std::move(permit)});
   }
 
   // Of this owner, the last it acquired; false: it has none.
   bool give_back(std::uint64_t owner) {
-    for (std::size_t at = kept_.size(); at-- > 0;) {
-      if (kept_[at].owner != owner || !permit_in(kept_[at].permit).held()) continue;
-      give_back_at(at);
-      return true;
-    }
-    return false;
+    return pop(
+        [&](const entry& each) { return each.owner == owner && permit_in(each.permit).held(); });
   }
 
-  // A generator that is closed by somebody else than began it returns what it has all the same.
-  void give_back_any(std::uint64_t owner) {
-    if (give_back(owner)) return;
-    for (std::size_t at = kept_.size(); at-- > 0;) {
-      if (permit_in(kept_[at].permit).held()) return give_back_at(at);
-    }
-    throw nb::value_error("this semaphore's permit was released inside of its with block already");
+  // The end of a block, wherever it began. What it has returned already is not returned again, and
+  // nothing else is in its place.
+  void leave_block(std::uint64_t frame, std::uint64_t owner) {
+    const bool threads = frame == block_of_thread;
+    const auto alike = [&](const entry& each) {
+      return each.frame != no_block && (each.frame == block_of_thread) == threads;
+    };
+    if (!threads && pop([&](const entry& each) { return each.frame == frame; })) return;
+    if (pop([&](const entry& each) { return alike(each) && each.owner == owner; })) return;
+    // Closed by somebody else than began it: of the last one.
+    static_cast<void>(pop(alike));
   }
 
   static std::uint64_t this_thread() { return PyThread_get_thread_ident(); }
 
  private:
-  void give_back_at(std::size_t at) {
-    const nb::object permit = std::move(kept_[at].permit);
-    kept_.erase(kept_.begin() + static_cast<std::ptrdiff_t>(at));
-    permit_in(permit).release();
+  // Returns the last for which that is true.
+  template <class Is>
+  bool pop(Is is_it) {
+    for (std::size_t at = kept_.size(); at-- > 0;) {
+      if (!is_it(kept_[at])) continue;
+      const nb::object permit = std::move(kept_[at].permit);
+      kept_.erase(kept_.begin() + static_cast<std::ptrdiff_t>(at));
+      if (permit_in(permit).held()) permit_in(permit).release();
+      return true;
+    }
+    return false;
   }
 
   detail::semaphore_handle handle_;
@@ -283,9 +300,12 @@ void add_permits(PyObject* into) {
           nb::arg("seconds").none())
       .def("call_when_granted", &permit_object::call_when_granted)
       .def("__enter__", [](nb::object self) { return self; })
-      .def("__exit__", [](permit_object& self, const nb::args& /*exception*/) {
-        if (self.held()) self.release();
-      });
+      .def(
+          "__exit__",
+          [](permit_object& self, nb::handle /*type*/, nb::handle /*value*/, nb::handle /*trace*/) {
+            if (self.held()) self.release();
+          },
+          nb::arg("type").none(), nb::arg("value").none(), nb::arg("trace").none());
   nb::class_<semaphore_object>(module, "SemaphoreCore")
       .def("__init__",
            [](semaphore_object* made, std::uint32_t permits, const std::string& name) {
@@ -307,15 +327,21 @@ void add_permits(PyObject* into) {
            })
       .def_prop_ro("permits", [](const semaphore_object& self) { return self.handle().permits(); })
       .def_prop_ro("_name", [](const semaphore_object& self) { return self.handle().name(); })
-      .def("_acquire", &semaphore_object::acquire, nb::arg("count"), nb::arg("timeout").none())
+      .def(
+          "_acquire",
+          [](semaphore_object& self, std::uint32_t count, std::optional<double> timeout) {
+            return self.acquire(count, timeout);
+          },
+          nb::arg("count"), nb::arg("timeout").none())
       .def("_ask", &semaphore_object::ask)
       .def("_keep", &semaphore_object::keep)
       .def("_give_back", &semaphore_object::give_back)
-      .def("_give_back_any", &semaphore_object::give_back_any)
+      .def("_leave_block", &semaphore_object::leave_block)
       .def("_needed", &needed_of)
       .def("_stats", &stats_of)
       .def("__enter__", &semaphore_object::enter)
-      .def("__exit__", &semaphore_object::leave);
+      .def("__exit__", &semaphore_object::leave, nb::arg("type").none(), nb::arg("value").none(),
+           nb::arg("trace").none());
   module.def("ask_for_all", &ask_for_all);
   module.def("shield", [](double longest, const std::string& reason) {
     worker::requests* const here = worker::requests::of_this_process();
@@ -329,6 +355,11 @@ void add_permits(PyObject* into) {
   module.def("shielded", [] {
     const worker::requests* const here = worker::requests::of_this_process();
     return here != nullptr && here->shielded();
+  });
+  // Whether a job's request would be sent at once.
+  module.def("can_ask", [] {
+    worker::requests* const here = worker::requests::of_this_process();
+    return here == nullptr || here->has_room();
   });
   module.def("interrupt_when_asked", &interrupt_when_asked);
   module.def("job_number", [] { return static_cast<std::uint64_t>(the_running_job().ticket); });

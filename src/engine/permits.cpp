@@ -64,6 +64,9 @@ std::vector<std::string> describe(const std::vector<const schedule::permit_claim
   return sentences;
 }
 
+// An honest job comes nowhere near, and what a wild one makes us keep and search is bounded.
+constexpr std::size_t most_claims = 4096;
+
 // No other client has semaphores of these numbers: one that strays into its jobs is not taken for
 // another.
 std::uint64_t first_semaphore_id() {
@@ -312,6 +315,8 @@ void engine::job_wants(worker& at, job& asking, const wire::job_request& what,
   }
   if (made->rows.empty()) return tell(at, what.id, {.kind = wire::job_answer_kind::impossible});
   if (asking.permits == nullptr) asking.permits = &asking.make_extra().permits;
+  if (asking.permits->claims.size() >= most_claims)
+    return corrupt(at, "more requests for permits than a job may have", now);
   const auto answer = scheduler_.acquire(at, asking.ticket, *made, how, now);
   if (answer == schedule::claim_answer::waits) {
     report_deadlock(*made);

@@ -55,7 +55,7 @@ void requests::end() {
 
 std::optional<std::uint64_t> requests::ask(wire::job_request what) {
   what.id = last_.fetch_add(1, std::memory_order_relaxed) + 1;
-  while (!room()) {
+  while (!reserve()) {
     if (attempt() == wire::ticket::none) return std::nullopt;
     sleep_briefly();
   }
@@ -65,15 +65,26 @@ std::optional<std::uint64_t> requests::ask(wire::job_request what) {
   return std::nullopt;
 }
 
-bool requests::room() {
+bool requests::has_room() {
   const std::lock_guard hold(lock_);
+  take_answers();
+  return unanswered_ < most_unanswered;
+}
+
+bool requests::reserve() {
+  const std::lock_guard hold(lock_);
+  take_answers();
+  if (unanswered_ >= most_unanswered) return false;
+  ++unanswered_;
+  return true;
+}
+
+// Under the lock.
+void requests::take_answers() {
   while (const auto answer = words_.take_answer()) {
     if (unanswered_ != 0) --unanswered_;
     if (unwanted_.erase(answer->id) == 0) arrived_.emplace(answer->id, *answer);
   }
-  if (unanswered_ >= most_unanswered) return false;
-  ++unanswered_;
-  return true;
 }
 
 bool requests::send(const wire::job_request& what) {
@@ -88,11 +99,7 @@ bool requests::send(const wire::job_request& what) {
 
 std::optional<wire::client_answer> requests::take(std::uint64_t request) {
   const std::lock_guard hold(lock_);
-  while (const auto answer = words_.take_answer()) {
-    if (unanswered_ != 0) --unanswered_;
-    if (answer->id == request) return answer;
-    if (unwanted_.erase(answer->id) == 0) arrived_.emplace(answer->id, *answer);
-  }
+  take_answers();
   const auto found = arrived_.find(request);
   if (found == arrived_.end()) return std::nullopt;
   const wire::client_answer answer = found->second;

@@ -44,9 +44,12 @@ class requests {
   // The attempt that runs; none between jobs.
   wire::ticket attempt() const { return attempt_.load(std::memory_order_relaxed); }
 
-  // Sends a request and returns its number. Waits while the lane is full, or too many of this
-  // process's requests are unanswered. Nothing: the attempt is over.
+  // Sends a request and returns its number. Waits while the lane is full, or 48 of this process's
+  // requests are unanswered. Nothing: the attempt is over.
   std::optional<std::uint64_t> ask(wire::job_request);
+
+  // Whether ask() would not wait for others' answers.
+  bool has_room();
 
   // Its answer, once. Nothing: the time came first, or a signal handler ran.
   std::optional<wire::job_answer> wait(std::uint64_t request,
@@ -74,7 +77,8 @@ class requests {
   void enter(wire::ticket attempt);
   bool send(const wire::job_request&);
   std::optional<wire::client_answer> take(std::uint64_t request);
-  bool room();
+  bool reserve();
+  void take_answers();
 
   const std::uint64_t generation_ = os::process_generation();
   job_output& output_;
