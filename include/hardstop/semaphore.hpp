@@ -232,6 +232,7 @@ class semaphore {
   struct single {
     detail::wanted_permits wanted;
 
+    // NOLINTNEXTLINE(*-explicit-*): it stands for a list of one
     operator std::span<const detail::wanted_permits>() const { return {&wanted, 1}; }
   };
 

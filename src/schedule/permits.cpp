@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <iterator>
 #include <utility>
 
 namespace hardstop::schedule {
@@ -201,50 +200,6 @@ void permit_table::serve(semaphore& of, instant now) {
     }
     call(what);
   }
-}
-
-// The textbook's: whoever does not wait returns what he has, and whoever could go on with that does
-// the same. Those who are left hold what the others of them want.
-std::vector<const permit_claim*> permit_table::deadlock_around(const permit_claim& start) const {
-  if (start.state != claim_state::waiting || holding_[place_of(start.owner)] == 0) return {};
-  std::vector<const permit_claim*> stuck;
-  for (const permit_claim* at = waiting_.front(); at != nullptr; at = waiting_list::after(*at))
-    stuck.push_back(at);
-  const auto is_stuck = [&](const permit_owner& who) {
-    return std::ranges::any_of(stuck, [&](const permit_claim* each) { return each->owner == who; });
-  };
-  const auto will_be_there = [&](const permit_share& wanted) {
-    std::uint32_t free = wanted.of->available;
-    for (const permit_share* at = wanted.of->holders.front(); at != nullptr;
-         at = share_list::after(*at)) {
-      if (!is_stuck(at->claim->owner)) free += at->count;
-    }
-    return free >= wanted.count;
-  };
-  for (;;) {
-    std::vector<const permit_claim*> left;
-    for (const permit_claim* each : stuck) {
-      if (!std::ranges::all_of(each->shares, will_be_there)) left.push_back(each);
-    }
-    if (left.size() == stuck.size()) break;
-    stuck = std::move(left);
-  }
-  if (std::ranges::find(stuck, &start) == stuck.end()) return {};
-  // Without those who merely wait behind the others.
-  const auto is_waited_for = [&](const permit_claim* who) {
-    return std::ranges::any_of(stuck, [&](const permit_claim* each) {
-      return std::ranges::any_of(each->shares, [&](const permit_share& wanted) {
-        for (const permit_share* at = wanted.of->holders.front(); at != nullptr;
-             at = share_list::after(*at)) {
-          if (at->claim->owner == who->owner) return true;
-        }
-        return false;
-      });
-    });
-  };
-  std::vector<const permit_claim*> circle;
-  std::ranges::copy_if(stuck, std::back_inserter(circle), is_waited_for);
-  return circle;
 }
 
 }  // namespace hardstop::schedule

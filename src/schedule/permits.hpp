@@ -16,6 +16,7 @@
 // Every grant has a fencing number larger than all before it, of whatever semaphore.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -90,10 +91,8 @@ struct permit_claim {
 
   // Whether it was told that something it protects may be half-written.
   bool abandoned() const {
-    for (const permit_share& each : shares) {
-      if (each.abandoned != 0) return true;
-    }
-    return false;
+    return std::ranges::any_of(shares,
+                               [](const permit_share& each) { return each.abandoned != 0; });
   }
 
   std::vector<permit_share> shares;
