@@ -71,7 +71,9 @@ class Semaphore(_engine.SemaphoreCore):
             raise ValueError(f"Semaphore({value!r}): give the number of permits, 1 to 2147483647")
         super().__init__(value, name or "")
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None, *, n: int = 1) -> Any:
+    def acquire(
+        self, blocking: bool = True, timeout: float | None = None, *, n: int = 1
+    ) -> Permit | None:
         """Waits for ``n`` permits; their Permit, or None if there was none in time.
 
         They are held until ``release()`` here, or on the Permit. ``blocking`` and ``timeout`` are
@@ -90,7 +92,7 @@ class Semaphore(_engine.SemaphoreCore):
         if not self._give_back(_owner()):
             raise _not_held(self)
 
-    async def acquire_async(self, *, n: int = 1) -> Any:
+    async def acquire_async(self, *, n: int = 1) -> Permit:
         """Awaits ``n`` permits, in asyncio: their Permit.
 
         Cancelled, it leaves the queue, and what was granted in that moment goes to the next.
@@ -99,7 +101,7 @@ class Semaphore(_engine.SemaphoreCore):
         self._keep(0, _owner(), permit)
         return permit
 
-    async def _await_permit(self, n: int) -> Any:
+    async def _await_permit(self, n: int) -> Permit:
         await _room_to_ask()
         return await _await_grant(self._ask(n, True, *_task()))
 
@@ -111,7 +113,7 @@ class Semaphore(_engine.SemaphoreCore):
         """
         return Hold({self: n})
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> Permit:
         block = id(sys._getframe(1))
         permit = await self._await_permit(1)
         self._keep(block, _owner(), permit)
@@ -120,7 +122,7 @@ class Semaphore(_engine.SemaphoreCore):
     async def __aexit__(self, *exception: object) -> None:
         self._leave_block(id(sys._getframe(1)), _owner())
 
-    def needed(self) -> Any:
+    def needed(self) -> Permit | None:
         """In a job that was submitted with ``needs``: its Permit, for ``fence`` and ``abandoned``.
 
         None if the job did not need this semaphore. It is given back with the job.
@@ -158,28 +160,34 @@ class Hold:
 
     def __init__(self, wants: Mapping[Semaphore, int]) -> None:
         self._wants = _pairs(wants)
-        self._permit: Any = None
+        self._permit: Permit | None = None
 
     def _check_unused(self) -> None:
         if self._permit is not None:
             raise RuntimeError("this hold is in use: make one for each block")
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Permit:
         self._check_unused()
-        self._permit = _engine.ask_for_all(self._wants, True, 0, "")
-        self._permit.wait(None)
-        return self._permit
+        permit = _engine.ask_for_all(self._wants, True, 0, "")
+        try:
+            permit.wait(None)
+        except BaseException:
+            permit.withdraw()
+            raise
+        self._permit = permit
+        return permit
 
     def __exit__(self, *exception: object) -> None:
         permit, self._permit = self._permit, None
-        if permit.held:
+        if permit is not None and permit.held:
             permit.release()
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> Permit:
         self._check_unused()
         await _room_to_ask()
-        self._permit = await _await_grant(_engine.ask_for_all(self._wants, True, *_task()))
-        return self._permit
+        permit = await _await_grant(_engine.ask_for_all(self._wants, True, *_task()))
+        self._permit = permit
+        return permit
 
     async def __aexit__(self, *exception: object) -> None:
         self.__exit__()
@@ -251,7 +259,7 @@ async def _room_to_ask() -> None:
         await asyncio.sleep(_LOOK_AGAIN)
 
 
-async def _await_grant(permit: Any) -> Any:
+async def _await_grant(permit: Permit) -> Permit:
     if permit.held:
         return permit
     try:
