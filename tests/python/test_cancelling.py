@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import multiprocessing
 import os
 import sys
 import threading
@@ -348,6 +350,29 @@ def test_a_task_cancelled_before_its_first_step_submits_nothing(pool):
         assert pool.stats()["submitted"] == before
 
     asyncio.run(scene())
+
+
+def sleeps_and_writes(path):
+    time.sleep(0.3)
+    path.write_text("it ran to its end")
+
+
+def test_the_standard_executor_lets_a_cancelled_job_run_on(tmp_path):
+    async def scene(executor):
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(
+            loop.run_in_executor(executor, sleeps_and_writes, tmp_path / "file")
+        )
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as executor:
+        executor.submit(noop).result()
+        asyncio.run(scene(executor))
+    assert (tmp_path / "file").exists()
 
 
 def test_asyncio_shield_keeps_the_job(pool):

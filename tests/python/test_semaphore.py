@@ -463,6 +463,27 @@ def test_travel_to_executed_workers(method):
     assert db.stats().available == 1
 
 
+# --- what the standard tools do with the same
+
+
+def hold_and_tell(semaphore, pipe):
+    semaphore.acquire()
+    pipe.send("held")
+    time.sleep(1000)
+
+
+def test_multiprocessings_semaphore_keeps_the_permit_of_a_killed_holder():
+    context = multiprocessing.get_context("spawn")
+    semaphore = context.Semaphore(1)
+    here, there = context.Pipe()
+    holder = context.Process(target=hold_and_tell, args=(semaphore, there))
+    holder.start()
+    assert here.recv() == "held"
+    holder.kill()
+    holder.join()
+    assert not semaphore.acquire(timeout=0.1)
+
+
 # --- the storm
 
 
