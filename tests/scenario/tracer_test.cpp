@@ -1,4 +1,5 @@
-// A process that the kernel will not kill, because somebody outside its tree traces it (G2).
+// A process that the kernel will not kill, because somebody outside its tree traces it (G2,
+// G7).
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 #include "support/pools.hpp"
 #include "support/processes.hpp"
 #include <hardstop/pool.hpp>
+#include <hardstop/semaphore.hpp>
 
 namespace {
 
@@ -25,7 +27,8 @@ struct stage {
 
 using stage_ref = support::board_ref<stage>;
 
-void linger(stage_ref ref) {
+void linger(stage_ref ref, hardstop::lock file) {
+  const hardstop::permit mine = file.acquire();
   auto& seen = ref.join();
   seen.running.add();
   for (;;)
@@ -51,7 +54,8 @@ TEST(a_worker_held_by_a_tracer, is_reported_and_replaced) {
   const support::board<stage> seen("tracer");
   support::event_log news;
   hardstop::process_pool pool({.workers = 1, .spares = 0, .on_event = news.sink()});
-  auto held = pool.submit<&linger>(seen.ref());
+  const hardstop::lock file("file");
+  auto held = pool.submit<&linger>(seen.ref(), file);
   ASSERT_TRUE(seen->running.wait_for(1));
   while (held.pid() == 0)
     std::this_thread::yield();
@@ -79,6 +83,14 @@ TEST(a_worker_held_by_a_tracer, is_reported_and_replaced) {
   EXPECT_TRUE(news.wait_for(hardstop::event_kind::worker_unconfirmed));
   ASSERT_EQ(pool.stats().unconfirmed.size(), 1U);
   EXPECT_EQ(pool.stats().unconfirmed[0].pid, pid);
+
+  // Something of it may still be at work: its permit stays taken, and the statistics say by whom.
+  const auto locked = file.stats();
+  EXPECT_EQ(locked.available, 0U);
+  ASSERT_EQ(locked.holders.size(), 1U);
+  EXPECT_NE(locked.holders[0].who.find("linger"), std::string::npos) << locked.holders[0].who;
+  EXPECT_NE(locked.holders[0].unconfirmed.find(std::to_string(pid)), std::string::npos);
+  EXPECT_FALSE(file.try_acquire());
 
   const support::watched_process corpse(pid);
   seen->let_go.set(1);
