@@ -304,7 +304,7 @@ TEST_F(permits, are_counted_right_whoever_is_killed) {
   const witnesses here(count);
   std::mt19937 random(7);
   int kills = 0;
-  for (int round = 0; kills < kills_wanted(); ++round) {
+  while (kills < kills_wanted()) {
     std::vector<hardstop::future<void>> victims;
     std::vector<hardstop::future<void>> others;
     for (int at = 0; at < 3; ++at) {

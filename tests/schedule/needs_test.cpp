@@ -68,7 +68,8 @@ class permits_stage : public ::testing::Test {
   std::vector<std::unique_ptr<permit_claim>> guards;
 };
 
-using Needs = permits_stage;
+// Two suites on one stage.
+class Needs : public permits_stage {};
 
 TEST_F(Needs, ThatAreThereLetTheJobBegin) {
   semaphore db(1);
@@ -230,7 +231,7 @@ TEST_F(Needs, EndWithAPoolThatDropsWhatWaits) {
   EXPECT_TRUE(db.waiters.empty());
 }
 
-using Attempts = permits_stage;
+class Attempts : public permits_stage {};
 
 TEST_F(Attempts, HoldWhatTheyAskForUntilTheyEnd) {
   semaphore db(1);

@@ -16,6 +16,11 @@ using std::chrono::seconds;
 // A table, and guards of threads that are numbered.
 class table : public permit_table::listener {
  public:
+  table() = default;
+  table(const table&) = delete;
+  table& operator=(const table&) = delete;
+  virtual ~table() = default;
+
   permit_claim& claim(std::uint64_t thread,
                       std::initializer_list<std::pair<semaphore*, std::uint32_t>> wants) {
     permit_claim& made = claims.emplace_back();
@@ -215,7 +220,7 @@ TEST(Permits, KnowTheLongestWait) {
 }
 
 // What jobs need: their claims are called when it is there, and take it when a worker is.
-class needy : public table {
+class needy final : public table {
  public:
   permit_claim& of(job& what, semaphore& wanted) {
     permit_claim& made = claim(0, {{&wanted, 1}});
