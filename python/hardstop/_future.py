@@ -24,6 +24,14 @@ _ASK, _ASK_THEN_KILL, _KILL, _TAKE_BACK = range(4)
 _MODES = {"ask": _ASK, "grace": _ASK_THEN_KILL, "kill": _KILL}
 
 
+def check_mode(mode: str, grace: float | None) -> None:
+    """Whether ``cancel()`` was asked for something that makes sense."""
+    if mode not in _MODES:
+        raise ValueError(f"mode={mode!r}: give 'ask', 'grace' or 'kill'")
+    if grace is not None and mode != "grace":
+        raise ValueError(f"grace={grace!r} is for mode='grace': {mode!r} waits for nobody")
+
+
 class Future(_engine.FutureCore, concurrent.futures.Future[T]):
     """The future of one job: a :class:`concurrent.futures.Future` that can stop what runs.
 
@@ -47,10 +55,7 @@ class Future(_engine.FutureCore, concurrent.futures.Future[T]):
         shows and does nothing else. ``grace``, in seconds, replaces what ProcessCancelTimeout
         said. Called again it can make it harder or sooner, never softer or later.
         """
-        if mode not in _MODES:
-            raise ValueError(f"mode={mode!r}: give 'ask', 'grace' or 'kill'")
-        if grace is not None and mode != "grace":
-            raise ValueError(f"grace={grace!r} is for mode='grace': {mode!r} waits for nobody")
+        check_mode(mode, grace)
         answer = self._cancel(_MODES[mode], grace)
         if answer is None:
             return super().cancel()

@@ -253,7 +253,7 @@ def _checked_options(options: dict[str, Any]) -> JobOptions:
         raise ValueError(f"leftovers={options['leftovers']!r}: give 'keep' or 'kill'")
     if options["name"] is not None and not isinstance(options["name"], str):
         raise TypeError(f"name={options['name']!r}: give a string")
-    options["needs"] = needs_of(options["needs"])
+    options["needs"] = needs_of(options.get("needs"))
     options["kill_leftovers"] = options["leftovers"] == "kill"
     return tuple(options[name] for name in _OPTION_NAMES)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._errors import JobStoppedError, ProcessCancelledError
-from .._future import Future, publish
+from .._future import Future, check_mode, publish
 from .._job import Progress
 from .._outcome import Outcome
 from .._pickling import load_result
@@ -37,8 +37,11 @@ class ClusterFuture(Future[T]):
         self.key = key
         """The key of Dask's task, for its dashboard and logs."""
 
-    def cancel(self, grace: float | None = None) -> bool:
+    def cancel(self, grace: float | None = None, *, mode: str = "grace") -> bool:
         """Stops the job, on whichever machine; see :meth:`hardstop.Future.cancel`."""
+        check_mode(mode, grace)
+        if mode != "grace":
+            return self.kill() if mode == "kill" else self.ask()
         return self._ask_cluster(messages.CANCEL, grace)
 
     def kill(self) -> bool:
