@@ -81,7 +81,8 @@ void engine::hear_last_words(schedule::instant now) {
   std::erase_if(asked_, [&](worker* victim) {
     if (victim->last_words.empty()) victim->last_words = read_answer(victim->answer);
     const auto patient_until =
-        victim->strike_at + (victim->last_words.empty() ? patience : patience.zero());
+        victim->strike_at +
+        (victim->last_words.empty() ? patience : std::chrono::milliseconds::zero());
     // Its job may have ended by itself meanwhile; then the worker only holds up others.
     if (now < patient_until && front_of(*victim) != nullptr) return false;
     victim->answer = {};

@@ -43,7 +43,8 @@ class spin_score {
   // How long to spin now; zero: not at all.
   std::chrono::nanoseconds budget() {
     if (worthwhile()) return spin_budget;
-    return often_ && ++sleeps_ % sleeps_between_tries == 0 ? long_spin : spin_budget.zero();
+    return often_ && ++sleeps_ % sleeps_between_tries == 0 ? long_spin
+                                                           : std::chrono::nanoseconds::zero();
   }
 
   void slept(std::chrono::nanoseconds time) {

@@ -139,7 +139,7 @@ class loop {
                         .payload = std::as_bytes(std::span{&*passed, 1})});
     }
     if (runtime_.should_retire()) reporter_.report({.kind = wire::report_kind::recycle});
-    if (const auto budget = worth_spinning(); budget > budget.zero()) {
+    if (const auto budget = worth_spinning(); budget > std::chrono::nanoseconds::zero()) {
       lane_.publish_cpu(wire::current_cpu());
       if (wire::spin_until([this] { return something_waits(); }, budget)) {
         score_.paid(budget);
@@ -175,7 +175,7 @@ class loop {
   // For so long.
   std::chrono::nanoseconds worth_spinning() {
     const auto budget = score_.budget();
-    return lane_.client_cpu() != wire::current_cpu() ? budget : budget.zero();
+    return lane_.client_cpu() != wire::current_cpu() ? budget : std::chrono::nanoseconds::zero();
   }
 
   bool something_waits() const { return lane_.frame_waits() || lane_.exit_requested(); }
