@@ -138,8 +138,9 @@ def main() -> None:
             print(
                 f"  {title(name):32}", *(f"{f}={_short(v)}" for f, v in shown.items()), flush=True
             )
-    results.write(report.table(results))
-    (MEASURED / "python.md").write_text(report.to_markdown(results))
+        # After each: the rest takes minutes, and may be interrupted.
+        results.write(report.table(results))
+        (MEASURED / "python.md").write_text(report.to_markdown(results))
 
 
 def _short(value: float | None) -> str:
