@@ -121,7 +121,7 @@ std::string to_json(const machine& where, const std::vector<row_result>& results
          ", \"huge_pages\": " + quoted(where.huge_pages) +
          ", \"compiler\": " + quoted(where.compiler) + ", \"cpus\": " + std::to_string(where.cpus) +
          ", \"cpus_used\": " + std::to_string(where.cpus_used) +
-         ", \"load\": " + number(where.load) + ", \"hardstop\": " + quoted(where.library) +
+         ", \"load\": " + number(where.load) + ", \"hardstop\": " + quoted(where.version) +
          "},\n  \"rows\": [" + table.text() + "\n  ],\n  \"rounds\": [" + rounds.text() +
          "\n  ]\n}\n";
 }

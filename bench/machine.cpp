@@ -49,7 +49,7 @@ machine this_machine() {
           .compiler = compiler,
           .memory = gigabytes(),
           .huge_pages = value_in("/sys/kernel/mm/transparent_hugepage/enabled", ""),
-          .library = std::string(hardstop::version()),
+          .version = std::string(hardstop::version()),
           .cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)),
           .cpus_used = used.first == used.second ? 1 : 2,
           .load = load.front()};

@@ -11,7 +11,7 @@ struct machine {
   std::string compiler;
   std::string memory;
   std::string huge_pages;
-  std::string library;
+  std::string version;
   int cpus = 0;
   int cpus_used = 0;
   double load = 0;  // average of the last minute when the run began

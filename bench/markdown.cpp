@@ -122,7 +122,7 @@ std::string to_markdown(const machine& where, const std::vector<row_result>& res
   text += where.processor + ", " + std::to_string(where.cpus_used) + " of " +
           std::to_string(where.cpus) + " CPUs used, " + where.memory + ", " + where.kernel +
           ", transparent huge pages " + where.huge_pages + ", " + where.compiler + ", hardstop " +
-          where.library + ". Load average at the start: " + digits(where.load) + ".\n";
+          where.version + ". Load average at the start: " + digits(where.load) + ".\n";
   for (const row_result& result : results) {
     if (result.note.empty()) continue;
     text += "\n- " + std::string(result.planned->what) + ": " + result.note + "\n";
