@@ -115,7 +115,4 @@ PyObject* unfinished_of(std::uint64_t pool);
 // The future's job is cancelled with the token of that pipe. Throws system_failure.
 void follow(PyObject* future, int pipe);
 
-// The future's job is cancelled with the token of that pipe. Throws system_failure.
-void follow(PyObject* future, int pipe);
-
 }  // namespace hardstop::python

@@ -36,6 +36,9 @@ os::one_per_process<token_watch> present;
 void cancel(const std::vector<detail::job_handle>& jobs, double grace) {
   std::optional<std::chrono::nanoseconds> time;
   if (grace >= 0) time = to_duration(grace);
+  // First all that wait: else one of them would begin where another has been stopped.
+  for (const detail::job_handle& job : jobs)
+    job.cancel(cancel_mode::take_back, std::nullopt);
   for (const detail::job_handle& job : jobs)
     job.cancel(cancel_mode::ask_then_kill, time);
 }
