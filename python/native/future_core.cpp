@@ -515,6 +515,8 @@ PyType_Spec spec{
 }  // namespace
 
 bool future_completion::left_to_waiter() noexcept {
+  // Most have nobody who waits, and need not be counted.
+  if (by_.load(std::memory_order_relaxed) != completed_by::waiter) return false;
   // Counted first: whoever sees the job settled may then look whether anything is in hand.
   completer::instance().taken_in_hand();
   if (move(completed_by::waiter, completed_by::here)) return true;
