@@ -11,6 +11,14 @@ install(
   NAMESPACE hardstop::
   FILE hardstop_targets.cmake
   DESTINATION "${hardstop_package_dir}")
+if(TARGET hardstop_service)
+  install(TARGETS hardstop_service EXPORT hardstop_service_targets)
+  install(
+    EXPORT hardstop_service_targets
+    NAMESPACE hardstop::
+    FILE hardstop_service_targets.cmake
+    DESTINATION "${hardstop_package_dir}")
+endif()
 if(TARGET hardstop_cli)
   install(TARGETS hardstop_cli)
 endif()

@@ -21,6 +21,8 @@
 //   ├─ other_build              the worker's program is another build than the client's
 //   ├─ would_deadlock           a wait, in a callback, for what only callbacks' own thread can bring
 //   ├─ containment_error        this machine cannot contain jobs
+//   ├─ queue_failure            a queue's or a journal's file cannot be read or written
+//   ├─ message_refused          a message that no job here can be made of
 //   └─ system_failure           the kernel refused something the engine needs
 // clang-format on
 #pragma once
@@ -124,6 +126,14 @@ class would_deadlock : public error {
 };
 
 class containment_error : public error {
+  using error::error;
+};
+
+class queue_failure : public error {
+  using error::error;
+};
+
+class message_refused : public error {
   using error::error;
 };
 
