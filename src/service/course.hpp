@@ -62,7 +62,7 @@ struct settlement {
   enum class verdict : std::uint8_t {
     ack,
     nack,
-    lost,       // it is somebody else's by now: the source is told nothing
+    lost,       // the source is told nothing: it is somebody else's by now, or takes nothing back
     journaled,  // left in the journal
     handed_over // to the user's callback
   };
@@ -249,8 +249,8 @@ class course {
   // --- jobs (course_jobs.cpp)
   void take_more(instant now);
   void start_waiting(instant now);
-  void dispose_of_waiting(instant now);
-  void dispose_of(job_number job, job_state_of_service& it, instant now);
+  void dispose_of_waiting();
+  void dispose_of(job_number job, job_state_of_service& it);
   void settle(job_number job, job_state_of_service& it, settlement how);
   void count(const settlement& how, const job_state_of_service& it);
   void leave_stage(const job_state_of_service& it);
