@@ -61,11 +61,11 @@ enum class exit_status : std::uint8_t {
 /// What becomes of jobs that were taken and not started when the service stops.
 enum class disposal : std::uint8_t {
   automatic,  ///< requeue if the source leases its jobs, else journal if there is one, else run
-  requeue,    ///< handed back to the source, as soon as the drain begins; the attempt does not count
-  journal,    ///< left in the journal, for `hardstop recover`
-  raise,      ///< run() throws jobs_left, which has them
-  run,        ///< they count as started: the drain runs them, too
-  callback,   ///< service_hooks::dispose_job is called with each
+  requeue,   ///< handed back to the source, as soon as the drain begins; the attempt does not count
+  journal,   ///< left in the journal, for `hardstop recover`
+  raise,     ///< run() throws jobs_left, which has them
+  run,       ///< they count as started: the drain runs them, too
+  callback,  ///< service_hooks::dispose_job is called with each
 };
 
 /// How jobs of one name are run. What a source says of a job comes first.
@@ -156,8 +156,8 @@ struct service_stats {
   std::uint64_t cancelled = 0;  ///< because the source asked
   std::uint64_t returned = 0;   ///< handed back without having started
   std::uint64_t refused = 0;
-  std::uint64_t journaled = 0;     ///< left in the journal
-  std::uint64_t lost_leases = 0;   ///< given to somebody else meanwhile
+  std::uint64_t journaled = 0;    ///< left in the journal
+  std::uint64_t lost_leases = 0;  ///< given to somebody else meanwhile
   std::uint64_t source_errors = 0;
   std::chrono::nanoseconds oldest{0};  ///< for how long the oldest of the running has run
   std::optional<std::chrono::nanoseconds> drain_left{};

@@ -126,7 +126,7 @@ void course::give_up_unsettled() {
     const bool in_journal = rules_.journals && recorded;
     const bool accounted = in_journal || rules_.source_leases;
     (accounted ? cut_short_ : failed_) = true;
-    const char* const where = it.at == stage::started ? "its processes were not confirmed gone"
+    const char* const where = it.at == stage::started    ? "its processes were not confirmed gone"
                               : it.at == stage::settling ? "its source could not be told of its end"
                                                          : "it could not be handed back";
     const char* const next = in_journal             ? "; the journal has it"
@@ -194,7 +194,8 @@ void course::tell_progress(instant now) {
   for (const auto& [number, it] : jobs_) {
     if (it.at == stage::started) oldest = std::max<duration>(oldest, now - it.started_at);
   }
-  act(say{log_level::info, "drain_progress",
+  act(say{log_level::info,
+          "drain_progress",
           std::to_string(started_) + " running, oldest " + in_words(oldest) + ", deadline in " +
               in_words(std::max(duration::zero(), duration(*drain_ends_ - now))),
           {}});

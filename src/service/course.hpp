@@ -62,9 +62,9 @@ struct settlement {
   enum class verdict : std::uint8_t {
     ack,
     nack,
-    lost,       // the source is told nothing: it is somebody else's by now, or takes nothing back
-    journaled,  // left in the journal
-    handed_over // to the user's callback
+    lost,        // the source is told nothing: it is somebody else's by now, or takes nothing back
+    journaled,   // left in the journal
+    handed_over  // to the user's callback
   };
   verdict what = verdict::ack;
   nack_reason reason = nack_reason::returned;

@@ -52,7 +52,8 @@ void course::took(const std::vector<taken>& fresh, bool exhausted, instant now) 
   exhausted_ = exhausted_ || exhausted;
   if (phase_ > service_phase::dispose && !fresh.empty()) {
     (rules_.source_leases ? cut_short_ : failed_) = true;
-    act(say{log_level::error, "job_left",
+    act(say{log_level::error,
+            "job_left",
             std::to_string(fresh.size()) + " jobs came from the source when all was over; they " +
                 (rules_.source_leases ? "come back when their leases run out" : "are lost"),
             {}});
@@ -156,9 +157,8 @@ settlement course::verdict_on(const job_state_of_service& it, const attempt_end&
 }
 
 void course::cancel(const receipt& which, instant now) {
-  const auto found = std::find_if(jobs_.begin(), jobs_.end(), [&](const auto& each) {
-    return each.second.receipt == which;
-  });
+  const auto found = std::find_if(jobs_.begin(), jobs_.end(),
+                                  [&](const auto& each) { return each.second.receipt == which; });
   if (found == jobs_.end()) return;  // has ended, or is another attempt
   auto& [number, it] = *found;
   switch (it.at) {

@@ -62,7 +62,9 @@ own_handlers::own_handlers()
         "another service of this process handles signals already: give this one "
         "handle_signals = false, and stop() it yourself");
   }
-  struct sigaction action{};
+
+  struct sigaction action {};
+
   action.sa_handler = &note;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);

@@ -36,7 +36,8 @@ systemd::systemd() {
   if (path[0] == '@') address.sun_path[0] = '\0';  // an abstract socket
   socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);
-  if (socket_ >= 0 && ::connect(socket_, reinterpret_cast<const sockaddr*>(&address), length) != 0) {
+  if (socket_ >= 0 &&
+      ::connect(socket_, reinterpret_cast<const sockaddr*>(&address), length) != 0) {
     ::close(socket_);
     socket_ = -1;
   }

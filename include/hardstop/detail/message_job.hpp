@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -10,8 +11,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include <hardstop/detail/engine.hpp>
 #include <hardstop/detail/signature.hpp>
