@@ -28,20 +28,23 @@ std::string escaped(std::string_view text) {
 // Text exposition format 0.0.4: https://prometheus.io/docs/instrumenting/exposition_formats/
 class exposition {
  public:
-  explicit exposition(std::string_view service) : label_("service=\"" + escaped(service) + "\"") {}
+  explicit exposition(std::string_view service) {
+    label_.append("service=\"").append(escaped(service)).append("\"");
+  }
 
   void family(std::string_view name, std::string_view type, std::string_view help) {
-    name_ = "hardstop_service_" + std::string(name);
-    text_ += "# HELP " + name_ + " " + std::string(help) + "\n# TYPE " + name_ + " " +
-             std::string(type) + "\n";
+    name_ = "hardstop_service_";
+    name_.append(name);
+    text_.append("# HELP ").append(name_).append(" ").append(help);
+    text_.append("\n# TYPE ").append(name_).append(" ").append(type).append("\n");
   }
 
   void sample(double value, std::string_view label = {}, std::string_view of = {}) {
-    text_ += name_ + "{" + label_;
-    if (!label.empty()) text_ += "," + std::string(label) + "=\"" + std::string(of) + "\"";
+    text_.append(name_).append("{").append(label_);
+    if (!label.empty()) text_.append(",").append(label).append("=\"").append(of).append("\"");
     std::array<char, 32> number{};
     const int size = std::snprintf(number.data(), number.size(), "%.17g", value);
-    text_ += "} " + std::string(number.data(), static_cast<std::size_t>(size)) + "\n";
+    text_.append("} ").append(number.data(), static_cast<std::size_t>(size)).append("\n");
   }
 
   [[nodiscard]] std::string take() { return std::move(text_); }
