@@ -9,6 +9,7 @@
 
 #include "os/clock.hpp"
 #include "service/database_file.hpp"
+#include "service/forked_sqlite.hpp"
 
 namespace hardstop::storage {
 namespace {
@@ -98,6 +99,7 @@ database::~database() = default;
 std::unique_ptr<connection> database::open() const {
   const auto patience = busy_timeout_of(options_);
   make_file(path_);
+  prepare_sqlite(path_);
   auto db = std::make_unique<connection>(path_, patience);
   try {
     make_if_empty(*db, kind_);
