@@ -22,7 +22,8 @@ struct memory_queue_options {
   std::chrono::nanoseconds lease = std::chrono::seconds(30);
 };
 
-/// First in, first out. Any thread may use it concurrently. What it holds ends with the process.
+/// First in, first out; a job that is to be tried again has kept its place. Any thread may use it
+/// concurrently. What it holds ends with the process; a forked child must not use it.
 class memory_queue final : public source {
  public:
   explicit memory_queue(const memory_queue_options& options = {});
@@ -42,7 +43,7 @@ class memory_queue final : public source {
   /// Neither done nor given up: waiting, and leased.
   [[nodiscard]] std::size_t size() const;
 
-  /// Jobs that were given up, cancelled or refused, with the reason.
+  /// Jobs that were given up, cancelled or refused, with the reason: the last thousand.
   [[nodiscard]] std::vector<nacked_job> abandoned() const;
 
   taking take(std::size_t at_most, std::chrono::nanoseconds patience) override;

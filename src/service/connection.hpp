@@ -39,9 +39,6 @@ class rows {
   [[nodiscard]] std::string text(int column) const;
   [[nodiscard]] std::vector<std::byte> blob(int column) const;
   [[nodiscard]] std::optional<std::int64_t> optional_integer(int column) const;
-  [[nodiscard]] std::size_t size_in_bytes(int column) const;
-  // Whether it is of that type as stored: SQLite::INTEGER, TEXT, BLOB, Null.
-  [[nodiscard]] bool is(int column, int type) const;
 
   void bind(int place, std::int64_t value) { statement_->bind(place, value); }
 
@@ -70,6 +67,9 @@ class rows {
 class connection {
  public:
   connection(const std::string& path, std::chrono::milliseconds busy_timeout);
+  connection(const connection&) = delete;
+  connection& operator=(const connection&) = delete;
+  ~connection() = default;
 
   // What a statement answers. `sql` is a literal: prepared once for each, and known by its address.
   // Blobs must live as long as what is returned.
@@ -109,8 +109,11 @@ class connection {
 
  private:
   [[nodiscard]] SQLite::Statement& prepared(const char* sql);
+  static int wait_for_others(void* self, int times) noexcept;
 
   SQLite::Database database_;
+  std::chrono::milliseconds busy_timeout_;
+  std::chrono::steady_clock::time_point give_up_at_{};
   std::unordered_map<const char*, std::unique_ptr<SQLite::Statement>> prepared_;
 };
 

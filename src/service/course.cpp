@@ -55,13 +55,16 @@ void course::advance(instant now) {
   switch (phase_) {
     case service_phase::setup:
       if (!begun_ || (!hook_is_back() && !late)) return;
-      if (!hook_is_back()) {
+      if (!hook_is_back() && stops_ != 0) {
+        cut_short_ = true;
+        act(say{log_level::warning, "setup_cut_short", "told to stop before setup had ended", {}});
+      } else if (!hook_is_back()) {
         fail("setup took longer than " + in_words(rules_.setup_time), now);
       }
-      // Nothing was taken: there is nothing to drain.
-      enter(failed_       ? service_phase::shutdown
-            : stops_ != 0 ? service_phase::drain
-                          : service_phase::accept,
+      // Where setup has not ended nothing was taken, and there is nothing to drain.
+      enter(failed_ || !hook_is_back() ? service_phase::shutdown
+            : stops_ != 0              ? service_phase::drain
+                                       : service_phase::accept,
             now);
       break;
     case service_phase::accept:

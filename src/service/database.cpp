@@ -5,18 +5,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <thread>
 
 #include "os/clock.hpp"
 #include "service/database_file.hpp"
+#include "service/forked_sqlite.hpp"
 
 namespace hardstop::storage {
 namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::string_view opening = "open";
+constexpr std::string_view to_open = "open";
 constexpr milliseconds between_tries{2};
 
 milliseconds busy_timeout_of(const file_options& options) {
@@ -34,13 +34,13 @@ bool is_empty(connection& db) {
 
 void refuse_others(connection& db, const std::string& path, const file_kind& kind) {
   if (header_field(db, "PRAGMA application_id") != kind.application_id) {
-    throw failure(opening, path,
+    throw failure(to_open, path,
                   "it is a SQLite file, but no " + std::string{kind.what} +
                       " of hardstop. Choose another path");
   }
   const auto version = header_field(db, "PRAGMA user_version");
   if (version == kind.version) return;
-  throw failure(opening, path,
+  throw failure(to_open, path,
                 "it was made by another version of hardstop (its format is " +
                     std::to_string(version) + ", this version's is " +
                     std::to_string(kind.version) +
@@ -69,7 +69,7 @@ void write_ahead(connection& db, const std::string& path, milliseconds patience)
     try {
       auto answer = db.ask("PRAGMA journal_mode = WAL");
       if (answer.next() && answer.text(0) == "wal") return;
-      throw failure(opening, path,
+      throw failure(to_open, path,
                     "its file system cannot share memory between processes, as those over a "
                     "network cannot. Choose a path on a disk of this machine");
     } catch (const SQLite::Exception& error) {
@@ -87,11 +87,11 @@ struct database::opened {
 };
 
 database::database(const std::string& path, const file_kind& kind, const file_options& options)
-    : path_(std::filesystem::absolute(path).lexically_normal()),
+    : path_(absolute(path)),
       kind_(kind),
       options_(options),
       opened_([] { return std::make_unique<opened>(); }) {
-  (void)acquire(opening);
+  if (options.opening == opening::at_once) (void)acquire(to_open);
 }
 
 database::~database() = default;
@@ -99,6 +99,7 @@ database::~database() = default;
 std::unique_ptr<connection> database::open() const {
   const auto patience = busy_timeout_of(options_);
   make_file(path_);
+  prepare_sqlite(path_);
   auto db = std::make_unique<connection>(path_, patience);
   try {
     make_if_empty(*db, kind_);
@@ -106,6 +107,7 @@ std::unique_ptr<connection> database::open() const {
     write_ahead(*db, path_, patience);
     db->execute(options_.durability == durability::power ? "PRAGMA synchronous = FULL"
                                                          : "PRAGMA synchronous = NORMAL");
+    db->execute("PRAGMA wal_autocheckpoint = " + std::to_string(options_.checkpoint_pages));
   } catch (...) {
     db->roll_back();
     throw;

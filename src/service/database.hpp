@@ -49,14 +49,23 @@ struct file_kind {
   const char* schema = "";          // statements that make an empty file one of this kind
 };
 
+// A connection costs a tenth of a millisecond and some 100 kB: those that may never be needed are
+// opened when they are.
+enum class opening : std::uint8_t { at_once, on_first_use };
+
 struct file_options {
   hardstop::durability durability = hardstop::durability::power;
   std::chrono::nanoseconds busy_timeout = std::chrono::seconds(10);
+  storage::opening opening = opening::at_once;
+  // Whoever commits when the log has that many pages moves them to where they belong, which takes
+  // some flushes of the disk. Who must not be late has a higher number than the others, who then
+  // do it for him.
+  int checkpoint_pages = 1000;
 };
 
 class database {
  public:
-  // Makes the file, if it is not there, and opens it. Throws queue_failure.
+  // Makes the file, if it is not there, and opens it, now or later. Throws queue_failure.
   database(const std::string& path, const file_kind& kind, const file_options& options);
   database(const database&) = delete;
   database& operator=(const database&) = delete;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <string>
 #include <system_error>
 
@@ -69,6 +70,10 @@ std::string cure(int code, int extended, const std::string& path,
 }
 
 }  // namespace
+
+std::string absolute(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
 
 void make_file(const std::string& path) {
   make_if_missing(path);

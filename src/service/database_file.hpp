@@ -14,6 +14,9 @@ class Exception;
 
 namespace hardstop::storage {
 
+// So that it stays true when the process changes its folder, and is no URI.
+[[nodiscard]] std::string absolute(const std::string& path);
+
 // Makes the file with mode 0600, whatever the umask, if it is not there. Throws queue_failure if it
 // cannot, if it is no regular file, or if its group or others may write it.
 //
