@@ -142,7 +142,7 @@ void course::give_up_unsettled() {
 
 exit_status course::status() const {
   if (failed_) return exit_status::failure;
-  return cut_short_ || counted_.killed != 0 ? exit_status::cut_short : exit_status::success;
+  return cut_short_ ? exit_status::cut_short : exit_status::success;
 }
 
 void course::fail(const std::string& text, instant now) {

@@ -270,7 +270,6 @@ class course {
   unsigned stops_ = 0;
   std::optional<instant> phase_ends_;  // of setup, dispose and shutdown
   std::optional<instant> drain_ends_;  // once somebody said stop
-  bool drained_by_force_ = false;
   bool failed_ = false;
   bool cut_short_ = false;
   bool pool_closed_ = false;

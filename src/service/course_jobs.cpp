@@ -131,7 +131,9 @@ void course::not_begun(job_number job, attempt_end why, instant now) {
 void course::ended(job_number job, attempt_end how, instant now) {
   const auto found = at_stage(job, stage::started);
   if (found == jobs_.end()) return;
-  settle(job, found->second, verdict_on(found->second, how));
+  const job_state_of_service& it = found->second;
+  if (how.kind == outcome_kind::cancelled && (it.killed || it.out_of_time)) cut_short_ = true;
+  settle(job, found->second, verdict_on(it, how));
   if (phase_ == service_phase::dispose && failed_) dispose_of_waiting();
   start_waiting(now);
   take_more(now);

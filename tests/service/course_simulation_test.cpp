@@ -19,7 +19,7 @@ using hardstop::serving::course_world;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::uint64_t histories = 500;
 #else
-constexpr std::uint64_t histories = 5000;
+constexpr std::uint64_t histories = 20000;
 #endif
 
 bool replay(std::uint64_t seed, std::map<exit_status, int>& seen) {
