@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
@@ -55,7 +56,8 @@ class shield:  # noqa: N801 (used like a function, as contextlib's)
 
     def __exit__(self, *exception: object) -> None:
         _engine.unshield(self._attempts.pop())
-        if exception[0] is None:
+        # In the main thread: if another one's was the last section, the next signal tells.
+        if exception[0] is None and threading.current_thread() is threading.main_thread():
             _raise_if_asked()
 
 

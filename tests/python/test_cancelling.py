@@ -136,6 +136,22 @@ def who_is_interrupted():
     return os.getpid(), interrupted()
 
 
+def while_a_thread_shields(path):
+    def write():
+        with hardstop.shield(50):
+            until_asked()
+            time.sleep(0.05)
+        path.write_text("undisturbed")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        time.sleep(1000)
+    except JobCancelled:
+        thread.join()
+        return path.read_text()
+
+
 def shielded_from_exceptions(path):
     try:
         with hardstop.shield(50):
@@ -313,6 +329,13 @@ def test_its_system_calls_are_not_interrupted_inside_of_a_shield(pool):
     job = running(pool.options(raise_on_cancel=True, grace=50).submit(interrupted_in_a_shield))
     job.cancel()
     assert not job.result(PATIENCE)
+
+
+def test_a_thread_that_ends_its_section_is_not_the_one_that_is_told(pool, tmp_path):
+    view = pool.options(raise_on_cancel=True, grace=50)
+    job = running(view.submit(while_a_thread_shields, tmp_path / "file"))
+    job.cancel()
+    assert job.result(PATIENCE) == "undisturbed"
 
 
 # G3: of what is sent to a job nothing reaches the next one.
