@@ -91,7 +91,7 @@ void course::advance(instant now) {
       break;
     case service_phase::shutdown:
       if (!late && !(pool_closed_ && hook_is_back())) return;
-      if (!hook_is_back() || !pool_closed_) cut_short_ = true;
+      if (!hooks_out_.empty() || !pool_closed_) cut_short_ = true;
       phase_ = service_phase::over;
       phase_ends_.reset();
       act(enter_phase{service_phase::over});

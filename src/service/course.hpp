@@ -227,9 +227,6 @@ class course {
 
   [[nodiscard]] std::size_t waiting() const { return waiting_; }
 
-  // Taken and not started, in order; what disposal::raise throws.
-  [[nodiscard]] const std::vector<job_number>& raised() const { return raised_; }
-
  private:
   using stage = job_state_of_service::stage;
 
@@ -286,7 +283,6 @@ class course {
   std::optional<duration> lease_;  // the shortest seen
   instant extend_at_ = instant::max();
   bool extending_ = false;
-  std::vector<job_number> raised_;
   tallies counted_;
 };
 
