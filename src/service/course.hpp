@@ -267,6 +267,7 @@ class course {
   unsigned stops_ = 0;
   std::optional<instant> phase_ends_;  // of setup, dispose and shutdown
   std::optional<instant> drain_ends_;  // once somebody said stop
+  instant all_ends_ = instant::max();  // likewise: the grace
   bool failed_ = false;
   bool cut_short_ = false;
   bool pool_closed_ = false;

@@ -160,7 +160,7 @@ void course_world::on(const run_hook& what) {
     if (status_) return;
     if (dice_.chance(weather_.hook_fails)) {
       note("hook fails");
-      hook_failed_ = true;
+      hook_failed_ = hook_failed_ || phase == phase_;
       course_.hook_failed(phase, "it threw", now_);
     } else {
       course_.hook_returned(phase, now_);
