@@ -56,13 +56,13 @@ inline std::vector<std::string> names_of(const taking& taken) {
 
 // What it throws says each of these.
 template <class Failure, class Body>
-void expect_failure(Body&& body, std::initializer_list<const char*> words) {
+void expect_failure(Body&& body, std::initializer_list<const char*> parts) {
   try {
     body();
     ADD_FAILURE() << "nothing was thrown";
   } catch (const Failure& error) {
-    for (const char* const word : words)
-      EXPECT_NE(std::string{error.what()}.find(word), std::string::npos) << error.what();
+    for (const char* const part : parts)
+      EXPECT_NE(std::string{error.what()}.find(part), std::string::npos) << error.what();
   }
 }
 
