@@ -70,6 +70,14 @@ function(hardstop_add_fuzzer)
   target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBRARIES})
 endfunction()
 
+# hardstop_optimise_little()
+#
+# For all that this folder and those below it compile in an optimised build: what runs for seconds is
+# not worth the compiler's time. The library, which it tests, and the benchmarks are optimised.
+function(hardstop_optimise_little)
+  add_compile_options($<$<CONFIG:Release>:-O1>)
+endfunction()
+
 # Below: what the functions above share. It reads their arg_ variables.
 
 function(hardstop_require_arguments caller)

@@ -249,6 +249,9 @@ class lock : public semaphore {
   explicit lock(detail::semaphore_handle handle) noexcept : semaphore(std::move(handle)) {}
 };
 
+/// Those of this client's semaphores that somebody holds or waits for, as of now.
+[[nodiscard]] std::vector<semaphore_stats> busy_semaphores();
+
 /// Several at once, or none: acquire({{db, 1}, {gpu, 2}}). Waits for the moment in which all are
 /// there.
 inline permit acquire(std::initializer_list<need> wants) {

@@ -109,6 +109,10 @@ class source {
   /// be stopped, whoever has it: what is not here is to be ignored.
   virtual void on_cancel(std::function<void(const receipt&)> tell) = 0;
 
+  /// Where the jobs come from, for the journal: what a person would need to find them again, such
+  /// as the path of a file.
+  [[nodiscard]] virtual std::string describe() const { return "a source of the program's own"; }
+
   /// Whether jobs that are not acked come back by themselves. False: what was taken is lost with
   /// this process, but for what its journal says.
   [[nodiscard]] virtual bool leases() const noexcept { return true; }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
@@ -55,10 +56,13 @@ class shield:  # noqa: N801 (used like a function, as contextlib's)
 
     def __exit__(self, *exception: object) -> None:
         _engine.unshield(self._attempts.pop())
-        if exception[0] is None:
+        # In the main thread: if another one's was the last section, the next signal tells.
+        if exception[0] is None and threading.current_thread() is threading.main_thread():
             _raise_if_asked()
 
 
+# What interrupts a job's system call: late among the real-time signals, which few use.
+_INTERRUPT = signal.SIGRTMAX - 6
 _armed = 0  # the number of the job that wants to be interrupted
 
 
@@ -70,6 +74,7 @@ def _raise_if_asked(*_: object) -> None:
     if not _engine.cancel_requested() or _engine.shielded():
         return
     _armed = 0
+    _engine.stop_interrupting()
     raise JobCancelled
 
 
@@ -89,7 +94,9 @@ def _call_interruptibly(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) ->
     global _armed
     try:
         _armed = _engine.job_number()
-        signal.signal(_engine.interrupt_when_asked(), _handle)
+        # In this order: without a handler it would end the worker.
+        signal.signal(_INTERRUPT, _handle)
+        _engine.interrupt_when_asked(_INTERRUPT)
         _raise_if_asked()
         return fn(*args, **kwargs)
     except JobCancelled:

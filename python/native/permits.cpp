@@ -362,6 +362,7 @@ void add_permits(PyObject* into) {
     return here == nullptr || here->has_room();
   });
   module.def("interrupt_when_asked", &interrupt_when_asked);
+  module.def("stop_interrupting", &stop_interrupting);
   module.def("job_number", [] { return static_cast<std::uint64_t>(the_running_job().ticket); });
 }
 

@@ -14,6 +14,7 @@
 #include "codec.hpp"
 #include "engine/worker_language.hpp"
 #include "errors.hpp"
+#include "interrupts.hpp"
 #include "os/clock.hpp"
 #include "os/proc.hpp"
 
@@ -318,6 +319,7 @@ void python_runtime::execute(const worker::job_view& job, worker::job_output& ou
     output.write(payload);
   } else {
     const object result = call(payload, job);
+    stop_interrupting();
     if (!result || !answer(result.get(), output)) answer_with_exception(output);
   }
   present.ticket = wire::ticket::none;

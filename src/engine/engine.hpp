@@ -147,6 +147,8 @@ class engine final : private schedule::effects {
   // It is known to jobs from now on.
   void keep_semaphore(const std::shared_ptr<detail::semaphore>&);
   semaphore_stats stats(const detail::semaphore&);
+  // Of all that somebody holds or waits for.
+  std::vector<semaphore_stats> stats_of_busy_semaphores();
   // True: it is granted. False: it waits, or was not to.
   bool acquire(const std::shared_ptr<claim>&, schedule::patience);
   // False: it is granted already.

@@ -127,6 +127,23 @@ void engine::keep_semaphore(const std::shared_ptr<detail::semaphore>& row) {
   travelled_.emplace(row->id, row);
 }
 
+std::vector<semaphore_stats> engine::stats_of_busy_semaphores() {
+  std::vector<std::shared_ptr<detail::semaphore>> rows;
+  {
+    turn now(*this);
+    for (const auto& [id, row] : semaphores_) {
+      auto here = row.lock();
+      if (here && (!here->holders.empty() || !here->waiters.empty())) {
+        rows.push_back(std::move(here));
+      }
+    }
+  }
+  std::vector<semaphore_stats> all;
+  for (const auto& row : rows)
+    all.push_back(stats(*row));
+  return all;
+}
+
 semaphore_stats engine::stats(const detail::semaphore& row) {
   read_lanes();
   turn now(*this);

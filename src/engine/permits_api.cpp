@@ -277,4 +277,9 @@ shield::~shield() {
     here->unshield(wire::ticket{attempt_});
 }
 
+std::vector<semaphore_stats> busy_semaphores() {
+  engine::engine* const here = engine::engine::existing();
+  return here == nullptr ? std::vector<semaphore_stats>() : here->stats_of_busy_semaphores();
+}
+
 }  // namespace hardstop

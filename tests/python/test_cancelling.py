@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -83,6 +85,71 @@ def carrying_on(path):
         pass
     path.write_text("went on")
     return "a result after all"
+
+
+# What a worker sends to the thread of its job.
+INTERRUPT = signal.SIGRTMAX - 6
+
+
+def missing_the_first():
+    # As if it had come just before a system call, which it then does not interrupt.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [INTERRUPT])
+    try:
+        begun()
+        signal.sigwait([INTERRUPT])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [INTERRUPT])
+        time.sleep(1000)
+    except JobCancelled:
+        return "heard"
+
+
+def interrupted():
+    """Whether a signal waits, or comes in several times the time after which it is sent again."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [INTERRUPT])
+    return signal.sigtimedwait([INTERRUPT], 0.1) is not None
+
+
+def interrupted_after_it_heard():
+    try:
+        begun()
+        time.sleep(1000)
+    except JobCancelled:
+        return interrupted()
+
+
+def interrupted_in_a_shield():
+    with contextlib.suppress(JobCancelled), hardstop.shield(50):
+        until_asked()
+        found = interrupted()
+    return found
+
+
+def ending_before_it_hears():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [INTERRUPT])
+    begun()
+    while INTERRUPT not in signal.sigpending():
+        time.sleep(0.001)
+    return os.getpid()
+
+
+def who_is_interrupted():
+    return os.getpid(), interrupted()
+
+
+def while_a_thread_shields(path):
+    def write():
+        with hardstop.shield(50):
+            until_asked()
+            time.sleep(0.05)
+        path.write_text("undisturbed")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        time.sleep(1000)
+    except JobCancelled:
+        thread.join()
+        return path.read_text()
 
 
 def shielded_from_exceptions(path):
@@ -244,6 +311,41 @@ def test_nothing_is_raised_inside_of_a_shield(pool, tmp_path):
     job.cancel()
     assert job.result(PATIENCE) == "raised at the end of the section"
     assert (tmp_path / "file").read_text() == "whole"
+
+
+def test_it_is_told_until_it_hears(pool):
+    job = running(pool.options(raise_on_cancel=True, grace=50).submit(missing_the_first))
+    job.cancel()
+    assert job.result(PATIENCE) == "heard"
+
+
+def test_and_then_is_left_alone(pool):
+    job = running(pool.options(raise_on_cancel=True, grace=50).submit(interrupted_after_it_heard))
+    job.cancel()
+    assert not job.result(PATIENCE)
+
+
+def test_its_system_calls_are_not_interrupted_inside_of_a_shield(pool):
+    job = running(pool.options(raise_on_cancel=True, grace=50).submit(interrupted_in_a_shield))
+    job.cancel()
+    assert not job.result(PATIENCE)
+
+
+def test_a_thread_that_ends_its_section_is_not_the_one_that_is_told(pool, tmp_path):
+    view = pool.options(raise_on_cancel=True, grace=50)
+    job = running(view.submit(while_a_thread_shields, tmp_path / "file"))
+    job.cancel()
+    assert job.result(PATIENCE) == "undisturbed"
+
+
+# G3: of what is sent to a job nothing reaches the next one.
+def test_the_next_job_is_not_interrupted():
+    with hardstop.ProcessPoolExecutor(1) as pool:
+        first = running(pool.options(raise_on_cancel=True, grace=50).submit(ending_before_it_hears))
+        first.cancel()
+        for raise_on_cancel in (False, True):
+            following = pool.options(raise_on_cancel=raise_on_cancel).submit(who_is_interrupted)
+            assert following.result(PATIENCE) == (first.result(PATIENCE), False)
 
 
 def test_nothing_is_raised_in_a_job_that_has_not_asked_for_it(pool):
