@@ -12,6 +12,7 @@ void add_enqueue_command(CLI::App& app, invocation& call);
 void add_jobs_command(CLI::App& app, invocation& call);
 // cancel and requeue
 void add_settling_commands(CLI::App& app, invocation& call);
+void add_recover_command(CLI::App& app, invocation& call);
 
 // The queue in that file, which must be there: a mistyped path shall not make one. Throws
 // queue_failure.

@@ -70,8 +70,8 @@ void service_engine::perform(start_job what) {
     } catch (const queue_failure& failure) {
       journal_broken_ = true;
       course_->not_begun(
-          what.job,
-          {.kind = outcome_kind::not_started, .refused = false, .text = failure.what()}, now);
+          what.job, {.kind = outcome_kind::not_started, .refused = false, .text = failure.what()},
+          now);
       return;
     }
   }
