@@ -102,7 +102,7 @@ struct log_record {
 
 struct service_options {
   /// Its `workers` is how many jobs run at a time.
-  pool_options pool{};
+  pool_options pool = pool_options();
   /// Jobs taken beyond those that run, so that a worker need not wait for the source. Unset: four
   /// for each worker.
   std::optional<std::size_t> prefetch{};
