@@ -149,6 +149,10 @@ class history {
 struct named_subject {
   const char* name;
   std::unique_ptr<subject> (*make)();
+
+  friend std::ostream& operator<<(std::ostream& out, const named_subject& shown) {
+    return out << shown.name;
+  }
 };
 
 class source_contract : public testing::TestWithParam<named_subject> {};

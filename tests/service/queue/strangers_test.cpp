@@ -1,6 +1,7 @@
 // Rows that we have not written: refused with the reason, kept aside, never handed out.
 #include <SQLiteCpp/Database.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,10 @@ struct stranger {
   const char* name;
   const char* changes;  // what is different from a good row
   const char* reason;
+
+  friend std::ostream& operator<<(std::ostream& out, const stranger& shown) {
+    return out << shown.name;
+  }
 };
 
 class row_of_a_stranger : public testing::TestWithParam<stranger> {};
