@@ -158,7 +158,7 @@ struct named_subject {
 class source_contract : public testing::TestWithParam<named_subject> {};
 
 TEST_P(source_contract, holds_for_every_history) {
-  const bool held = rc::check([this] {
+  const bool held = rc::check([] {
     const auto steps = *rc::gen::container<std::vector<step>>(any_step());
     const auto under_test = GetParam().make();
     history all{*under_test};
