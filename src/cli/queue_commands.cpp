@@ -5,8 +5,6 @@
 #include <filesystem>
 #include <system_error>
 
-#include <CLI/CLI.hpp>
-
 #include <hardstop/errors.hpp>
 
 namespace hardstop::cli {
