@@ -1,0 +1,45 @@
+// Calling Python from the threads of a service, which are not Python's: with the GIL, and with
+// exceptions that the service understands.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "python.hpp"
+
+namespace hardstop::python {
+
+// For people: what was raised, as the last line of a traceback has it. With the GIL.
+std::string text_of(nanobind::python_error& raised);
+
+// Throws message_refused if the exception is a MessageRefusedError, std::runtime_error otherwise.
+// With the GIL.
+[[noreturn]] void rethrow(nanobind::python_error& raised);
+
+// Runs body with the GIL. What it raises becomes a C++ exception with the same words.
+template <class Body>
+auto call_python(Body&& body) {
+  const gil_taken gil;
+  try {
+    return body();
+  } catch (nanobind::python_error& raised) {
+    rethrow(raised);
+  }
+}
+
+// A Python callable that C++ may copy, keep and drop in any thread.
+class shared_callable {
+ public:
+  // With the GIL.
+  explicit shared_callable(nanobind::handle callable);
+
+  [[nodiscard]] nanobind::handle get() const { return callable_.get(); }
+
+ private:
+  std::shared_ptr<PyObject> callable_;
+};
+
+}  // namespace hardstop::python
