@@ -23,5 +23,6 @@ struct invocation {
 
 void add_run_command(CLI::App& app, invocation& call);
 void add_doctor_command(CLI::App& app, invocation& call);
+void add_worker_command(CLI::App& app, invocation& call);
 
 }  // namespace hardstop::cli
