@@ -114,7 +114,8 @@ class queue final : public source {
 
   // --- for those who have work
 
-  /// Arguments as an array: enqueue("resize", {"in.png", 200}). Returns the job's id.
+  /// Arguments as an array: enqueue("resize", {"in.png", 200}); a single one that is a
+  /// nlohmann::json itself as json::array({it}). Returns the job's id.
   std::string enqueue(std::string_view name,
                       const nlohmann::json& arguments = nlohmann::json::array(),
                       const enqueue_options& options = {});
@@ -152,6 +153,9 @@ class queue final : public source {
   std::vector<receipt> ack(std::span<const receipt> done) override;
   std::vector<receipt> nack(std::span<const nacked_job> jobs) override;
   void on_cancel(std::function<void(const receipt&)> tell) override;
+
+  /// "queue" and the file's path.
+  [[nodiscard]] std::string describe() const override { return "queue " + path(); }
 
  private:
   class implementation;

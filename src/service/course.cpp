@@ -33,10 +33,10 @@ void course::enter(service_phase next, instant now) {
       phase_ends_ = now + rules_.setup_time;
       break;
     case service_phase::dispose:
-      phase_ends_ = now + rules_.dispose_time;
+      phase_ends_ = std::min(now + rules_.dispose_time, all_ends_ - rules_.shutdown_time);
       break;
     case service_phase::shutdown:
-      phase_ends_ = now + rules_.shutdown_time;
+      phase_ends_ = std::min(now + rules_.shutdown_time, all_ends_);
       break;
     case service_phase::accept:
     case service_phase::drain:
@@ -91,7 +91,7 @@ void course::advance(instant now) {
       break;
     case service_phase::shutdown:
       if (!late && !(pool_closed_ && hook_is_back())) return;
-      if (!hook_is_back() || !pool_closed_) cut_short_ = true;
+      if (!hooks_out_.empty() || !pool_closed_) cut_short_ = true;
       phase_ = service_phase::over;
       phase_ends_.reset();
       act(enter_phase{service_phase::over});
@@ -157,7 +157,14 @@ void course::hook_returned(service_phase phase, instant now) {
 }
 
 void course::hook_failed(service_phase phase, std::string text, instant now) {
-  fail("the hook of " + std::string(to_string(phase)) + " failed: " + std::move(text), now);
+  const std::string all =
+      "the hook of " + std::string(to_string(phase)) + " failed: " + std::move(text);
+  if (phase == phase_) {
+    fail(all, now);
+  } else {
+    // It was left behind, and what it needed may be gone: that has been counted already.
+    act(say{log_level::warning, "hook_failed", all, {}});
+  }
   hook_returned(phase, now);
 }
 
@@ -173,14 +180,16 @@ void course::pool_closed(instant now) {
 }
 
 void course::stop(instant now) {
-  ++stops_;
+  if (++stops_ == 1) {
+    all_ends_ = now + rules_.drain_time + rules_.dispose_time + rules_.shutdown_time;
+  }
   const instant latest = now + (stops_ == 1   ? rules_.drain_time
                                 : stops_ == 2 ? std::min(rules_.hurried_drain, rules_.drain_time)
                                               : duration::zero());
   drain_ends_ = drain_ends_ ? std::min(*drain_ends_, latest) : latest;
   if (phase_ == service_phase::setup && begun_) {
-    // A setup that does not return must not use up the time to end in good order.
-    phase_ends_ = std::min(*phase_ends_, *drain_ends_);
+    // There is nothing to drain or to dispose of; but the time to end in good order stays.
+    phase_ends_ = std::min(*phase_ends_, all_ends_ - rules_.shutdown_time);
   }
   if (phase_ == service_phase::drain) {
     next_progress_ = now;

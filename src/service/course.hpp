@@ -227,9 +227,6 @@ class course {
 
   [[nodiscard]] std::size_t waiting() const { return waiting_; }
 
-  // Taken and not started, in order; what disposal::raise throws.
-  [[nodiscard]] const std::vector<job_number>& raised() const { return raised_; }
-
  private:
   using stage = job_state_of_service::stage;
 
@@ -270,6 +267,7 @@ class course {
   unsigned stops_ = 0;
   std::optional<instant> phase_ends_;  // of setup, dispose and shutdown
   std::optional<instant> drain_ends_;  // once somebody said stop
+  instant all_ends_ = instant::max();  // likewise: the grace
   bool failed_ = false;
   bool cut_short_ = false;
   bool pool_closed_ = false;
@@ -286,7 +284,6 @@ class course {
   std::optional<duration> lease_;  // the shortest seen
   instant extend_at_ = instant::max();
   bool extending_ = false;
-  std::vector<job_number> raised_;
   tallies counted_;
 };
 

@@ -214,9 +214,6 @@ void course::dispose_of(job_number job, job_state_of_service& it) {
       if (it.at == stage::waiting) settle(job, it, {.what = verdict::journaled, .text = back.text});
       return;
     case disposal::raise:
-      raised_.push_back(job);
-      settle(job, it, {.what = verdict::handed_over, .text = back.text});
-      return;
     case disposal::callback:
       settle(job, it, {.what = verdict::handed_over, .text = back.text});
       return;

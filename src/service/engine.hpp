@@ -107,7 +107,6 @@ class service_engine {
     journal_change change;
     next_step then = next_step::nothing;
     held_job* held = nullptr;
-    std::string text{};  // of a settlement, for what follows
   };
 
   struct settle_order {
@@ -190,7 +189,7 @@ class service_engine {
   mutable std::mutex course_mutex_;
   std::optional<course> course_;
   std::map<job_number, held_job> held_;
-  std::vector<taken_job> raised_;
+  std::vector<taken_job> raised_;  // to be thrown by run()
   std::uint64_t last_number_ = 0;
   service_stats last_stats_;
   instant next_watchdog_ = instant::max();

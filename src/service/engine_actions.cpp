@@ -67,6 +67,7 @@ void service_engine::perform(const stop_job& what) {
   const bool at_once = what.grace && *what.grace == duration::zero();
   static_cast<void>(
       held.handle.cancel(at_once ? cancel_mode::kill : cancel_mode::ask_then_kill, what.grace));
+  fault_point("between two kills");
 }
 
 void service_engine::perform(settle_job what) {
@@ -79,8 +80,10 @@ void service_engine::perform(settle_job what) {
          {"name", held.what.message.name},
          {"attempt", std::to_string(held.what.receipt.attempt)}});
   }
-  const std::string text = what.how.text;
-  record_order order{job_ended{what.job, std::move(what.how)}, next_step::settle, &held, text};
+  if (what.how.what == verdict::handed_over && options_.dispose == disposal::raise) {
+    raised_.push_back(held.what);
+  }
+  record_order order{job_ended{what.job, std::move(what.how)}, next_step::settle, &held};
   if (journal_ && !what.end_recorded) {
     recorder_->post(std::move(order));
   } else {
@@ -139,11 +142,6 @@ void service_engine::perform(say what) {
 }
 
 void service_engine::perform(finish what) {
-  for (const job_number job : course_->raised()) {
-    if (const auto held = held_.find(job); held != held_.end()) {
-      raised_.push_back(held->second.what);
-    }
-  }
   status_ = what.status;
   log(log_level::info, "over",
       "over: " + std::to_string(course_->counted().finished) + " finished, " +
@@ -168,6 +166,7 @@ void service_engine::begun(job_number job, detail::job_handle handle) {
 }
 
 void service_engine::end_watch::run() noexcept {
+  fault_point("in mid-result");
   to_.post([&to = to_, job = job_](course&, instant) { to.end_of(job); });
 }
 

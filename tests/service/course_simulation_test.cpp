@@ -31,8 +31,8 @@ bool replay(std::uint64_t seed, std::map<exit_status, int>& seen) {
   } catch (const broken_promise& broken) {
     for (const std::string& line : world.trace())
       std::cerr << line << '\n';
-    ADD_FAILURE() << "broken promise: " << broken.what() << "\nreplay with HARDSTOP_SIM_SEED="
-                  << seed;
+    ADD_FAILURE() << "broken promise: " << broken.what()
+                  << "\nreplay with HARDSTOP_SIM_SEED=" << seed;
     return false;
   }
 }

@@ -105,7 +105,8 @@ void course_world::run() {
     require(++events_ < too_many, "a service ends");
     const instant tick = course_.next_tick();
     const bool event_first = !pending_.empty() && pending_.top().when <= tick;
-    require(event_first || tick != instant::max(), "a service that is not over waits for something");
+    require(event_first || tick != instant::max(),
+            "a service that is not over waits for something");
     if (event_first) {
       now_ = std::max(now_, pending_.top().when);
       const auto what = pending_.top().what;
@@ -159,7 +160,7 @@ void course_world::on(const run_hook& what) {
     if (status_) return;
     if (dice_.chance(weather_.hook_fails)) {
       note("hook fails");
-      hook_failed_ = true;
+      hook_failed_ = hook_failed_ || phase == phase_;
       course_.hook_failed(phase, "it threw", now_);
     } else {
       course_.hook_returned(phase, now_);
@@ -280,8 +281,8 @@ void course_world::on(const start_job& what) {
     });
     return;
   }
-  const auto ends = milliseconds(dice_.chance(0.1) ? dice_.between(0, 60'000)
-                                                   : dice_.between(0, 500));
+  const auto ends =
+      milliseconds(dice_.chance(0.1) ? dice_.between(0, 60'000) : dice_.between(0, 500));
   after(ends, [this, number] {
     end(number, dice_.chance(0.8) ? outcome_kind::value : outcome_kind::exception);
   });
@@ -298,6 +299,7 @@ void course_world::end(job_number number, outcome_kind how) {
   known_job& job = jobs_.at(number);
   if (std::exchange(job.ended, true) || status_) return;
   job.ended_well = how == outcome_kind::value;
+  job.was_stopped = how == outcome_kind::cancelled;
   course_.ended(number, {.kind = how, .text = how == outcome_kind::value ? "" : "it failed"}, now_);
 }
 
@@ -326,7 +328,8 @@ void course_world::on(const stop_job& what) {
 void course_world::on(const settle_job& what) {
   known_job& job = jobs_.at(what.job);
   using verdict = settlement::verdict;
-  require(!job.settling && !job.settled, "one word at a time to the source, and none after the last");
+  require(!job.settling && !job.settled,
+          "one word at a time to the source, and none after the last");
   require(!job.started || job.ended, "what runs is not settled");
   require(what.how.what != verdict::ack || job.ended_well, "ack means done");
   require(what.how.what != verdict::nack || what.how.reason != nack_reason::returned ||
@@ -384,8 +387,7 @@ void course_world::check_finish(exit_status status) {
   bool all_accounted = true;
   for (const auto& [number, job] : jobs_) {
     if (job.settled) continue;
-    const bool recorded =
-        rules_.journals && job.in_journal && (!job.ended || job.end_written);
+    const bool recorded = rules_.journals && job.in_journal;
     const bool accounted = recorded || rules_.source_leases;
     all_accounted = all_accounted && accounted;
     left << " " << static_cast<std::uint64_t>(number);
@@ -395,7 +397,8 @@ void course_world::check_finish(exit_status status) {
     require(none_left, "status 0 means that nothing is left; left:" + left.str());
     require(!broken_ && !hook_failed_, "status 0 means that nothing failed");
     for (const auto& [number, job] : jobs_)
-      require(!job.killed_by_drain || job.ended_well, "status 0 means that nothing was cut short");
+      require(!job.killed_by_drain || !job.was_stopped,
+              "status 0 means that nothing was cut short");
   } else if (status == exit_status::cut_short) {
     require(all_accounted, "status 75 means that all is accounted for; left:" + left.str());
   } else {

@@ -59,6 +59,7 @@ class course_world {
     bool started = false;
     bool ended = false;
     bool ended_well = false;
+    bool was_stopped = false;  // and did not end by itself before that
     bool stop_sent = false;
     bool settling = false;
     bool settled = false;
@@ -119,7 +120,7 @@ class course_world {
   bool take_hangs_ = false;
   std::size_t take_size_ = 0;
   bool ready_ = false;
-  bool broken_ = false;   // journal or pool
+  bool broken_ = false;  // journal or pool
   bool hook_failed_ = false;
   bool hook_late_ = false;
   bool came_too_late_ = false;
