@@ -14,8 +14,14 @@
 // dead, with the reason of the last failure. So a job runs at least once, and sometimes more than
 // once: make jobs idempotent.
 //
-// The file holds data, not code, and is made for its owner alone (0600). A row that makes no sense
-// is kept aside as refused, with the reason, and is never executed.
+// The file holds data, not code, and is made for its owner alone (0600); one that others may write
+// is refused. A row that makes no sense is kept aside as refused, with the reason, and is never
+// executed. It has to lie on a disk of this machine: file systems over a network cannot share what
+// SQLite's log needs. While it is open there are a -wal and a -shm file beside it.
+//
+// Times are those of the system's clock. When that is set forward, delays and leases end early (a
+// job that runs may be given out a second time, and the first to be late is refused); when it is
+// set back, they last longer by as much.
 #pragma once
 
 #include <chrono>
@@ -34,9 +40,10 @@
 
 namespace hardstop {
 
-/// Said when a job is put into the queue. Throws bad_options from enqueue() if it makes no sense.
+/// Said when a job is put into the queue. Throws bad_options from enqueue() if it makes no sense:
+/// no attempts, a negative time or one beyond a hundred years, a key of more than 1000 bytes.
 struct enqueue_options {
-  /// Higher first; among equals, first in, first out.
+  /// Higher first; among equals, first in, first out. One that is tried again has kept its place.
   int priority = 0;
   /// Not given out before.
   std::chrono::nanoseconds delay{0};
@@ -45,7 +52,8 @@ struct enqueue_options {
   std::string unique{};
   /// Attempts until it is kept as dead. At least 1.
   unsigned max_attempts = 3;
-  /// Before the second attempt, twice as long before the third, and so on, at most max_back_off.
+  /// After an attempt has failed: before the second attempt, twice as long before the third, and so
+  /// on, at most max_back_off. After one whose lease has run out there is no pause.
   std::chrono::nanoseconds back_off = std::chrono::seconds(1);
   std::chrono::nanoseconds max_back_off = std::chrono::hours(1);
   /// Of one attempt. Unset: what the service says for jobs of that name.
@@ -71,13 +79,13 @@ struct queued_job {
   queued_state state{};
   int priority = 0;
   std::string unique{};
-  unsigned attempts = 0;  ///< begun so far
+  unsigned attempts = 0;  ///< begun so far, of those that count: not what was returned
   unsigned max_attempts = 0;
   std::chrono::system_clock::time_point enqueued_at{};
   std::chrono::system_clock::time_point due_at{};  ///< not given out before
   std::optional<std::chrono::system_clock::time_point> lease_until{};
   bool cancel_requested = false;
-  std::string reason{};  ///< why it is dead, refused or cancelled, or was tried again
+  std::string reason{};  ///< why it is dead, refused or cancelled, or is tried again
 };
 
 /// Which jobs to look at. Unset: all.
@@ -88,14 +96,18 @@ struct queued_filter {
 };
 
 enum class durability : std::uint8_t {
-  power,    ///< what was promised survives a power cut: one fdatasync for each group of changes
+  /// What was promised survives a power cut: one fdatasync for each group of changes, which what
+  /// several threads enqueue at a time shares. Leases are not promised: in a power cut whoever had
+  /// one has died, too, and the job is given out again.
+  power,
   process,  ///< it survives the death of every process, but perhaps not that of the machine
 };
 
 struct queue_options {
   /// For how long a job is given out.
   std::chrono::nanoseconds lease = std::chrono::seconds(30);
-  /// How long jobs that are done, or were cancelled, are remembered.
+  /// How long jobs that are done, or were cancelled, are remembered. They are forgotten some at a
+  /// time, by whoever takes jobs; those that are dead or refused are kept until they are requeued.
   std::chrono::nanoseconds keep_done = std::chrono::hours(24);
   hardstop::durability durability = hardstop::durability::power;
   /// Waiting for another process that writes, before giving up with queue_failure.
@@ -120,7 +132,10 @@ class queue final : public source {
                       const nlohmann::json& arguments = nlohmann::json::array(),
                       const enqueue_options& options = {});
 
-  /// Arguments that are encoded already.
+  /// Arguments that are encoded already. Throws message_refused if no job can be made of it: no
+  /// name or one of more than 1000 bytes, arguments of more than 64 MiB, nested deeper than 100, or
+  /// that are neither an array nor {"args": […], "kwargs": {…}}. In MessagePack, keys of maps are
+  /// texts.
   std::string enqueue(const job_message& message, const enqueue_options& options = {});
 
   /// All or none, in one transaction.
@@ -132,7 +147,7 @@ class queue final : public source {
   bool cancel(std::string_view id);
 
   /// Puts a job that is dead, refused or cancelled back into the queue, with as many attempts as a
-  /// fresh one has. False: there is no such job.
+  /// fresh one has. False: there is no such job, or another one with its unique key is queued.
   bool requeue(std::string_view id);
 
   [[nodiscard]] std::optional<queued_job> find(std::string_view id) const;
@@ -145,7 +160,8 @@ class queue final : public source {
 
   [[nodiscard]] const std::string& path() const noexcept;
 
-  // --- for the service; see source.hpp
+  // --- for the service; see source.hpp. One that waits in take() is woken by what any process
+  // enqueues, within a millisecond; it notices what other tools change in the file within a second.
 
   taking take(std::size_t at_most, std::chrono::nanoseconds patience) override;
   void interrupt() noexcept override;

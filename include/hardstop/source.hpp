@@ -6,9 +6,10 @@
 //   nack      jobs are not: to be tried again, handed back, or put aside with a reason
 //   on_cancel somebody wants a job stopped that this service may be running
 //
-// A lease is known by its job and the number of the attempt. When it has run out the job may be
-// given to somebody else, as the next attempt; whatever is then said about the former is refused
-// and changes nothing. So a service that was believed dead cannot undo what its successor did.
+// A lease is known by its job and its number, the attempt. When it has run out the job may be given
+// to somebody else, as the next attempt; whatever is then said about the former is refused and
+// changes nothing. So a service that was believed dead cannot undo what its successor did. Until it
+// is given to somebody else, who is merely late is still heard.
 //
 // queue.hpp is the one that lives in a file; memory_queue.hpp the one that lives in this process.
 #pragma once
@@ -28,10 +29,12 @@
 
 namespace hardstop {
 
-/// One attempt at one job of a source. Never given out twice.
+/// One lease of one job of a source. Never given out twice.
 struct receipt {
-  std::string job{};     ///< the source's own name for it, the same for every attempt
-  unsigned attempt = 1;  ///< counted by the source, from 1
+  std::string job{};  ///< the source's own name for it, the same for every attempt
+  /// The number of the lease: 1 for a job's first, and more for each that follows. Not the number
+  /// of attempts that count against max_attempts, since what was returned does not.
+  unsigned attempt = 1;
 
   friend auto operator<=>(const receipt&, const receipt&) = default;
 };
@@ -86,7 +89,8 @@ class source {
   /// `patience`, or after interrupt().
   virtual taking take(std::size_t at_most, std::chrono::nanoseconds patience) = 0;
 
-  /// A take() that waits should return at once. Optional: then it waits out its patience.
+  /// A take() that waits should return at once; if none waits, the next one that would. Optional:
+  /// then it waits out its patience.
   virtual void interrupt() noexcept {}
 
   /// Makes leases last as long as fresh ones, from now. Returns those that are lost: run out and
@@ -100,7 +104,9 @@ class source {
   virtual std::vector<receipt> nack(std::span<const nacked_job> jobs) = 0;
 
   /// Called once, before the first take(): `tell` may be called in any thread, any number of times,
-  /// until it is replaced by an empty one; then it must not be called any more.
+  /// until it is replaced by an empty one (not by `tell` itself); then it must not be called any
+  /// more. It must not throw, and may call the source. Told once for each lease of a job that is to
+  /// be stopped, whoever has it: what is not here is to be ignored.
   virtual void on_cancel(std::function<void(const receipt&)> tell) = 0;
 
   /// Where the jobs come from, for the journal: what a person would need to find them again, such

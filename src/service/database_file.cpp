@@ -72,6 +72,7 @@ std::string cure(int code, int extended, const std::string& path,
 }  // namespace
 
 std::string absolute(const std::string& path) {
+  if (path.empty()) throw bad_options("path = \"\": name a file");
   return std::filesystem::absolute(path).lexically_normal().string();
 }
 

@@ -14,7 +14,8 @@ class Exception;
 
 namespace hardstop::storage {
 
-// So that it stays true when the process changes its folder, and is no URI.
+// So that it stays true when the process changes its folder, and is no URI. Throws bad_options if
+// it is empty.
 [[nodiscard]] std::string absolute(const std::string& path);
 
 // Makes the file with mode 0600, whatever the umask, if it is not there. Throws queue_failure if it

@@ -40,8 +40,12 @@ constexpr int settling_checkpoint = 1000;
 constexpr int enqueueing_checkpoint = 4000;
 constexpr int taking_checkpoint = 16000;
 
-// A lease may be lost in a power cut: whoever had it has died with the machine, and the job is
-// given out again. So those who take and extend do not wait for the disk.
+// Who takes and extends does not wait for the disk: a lease may be lost in a power cut. Whoever had
+// it has died with the machine; the job is queued again, and what that service's journal still says
+// about the lost lease is refused, unless another service was quicker and has been given a lease of
+// the same number. It then loses that lease to the truth (it was done) or to one attempt more. All
+// that settles a job waits for the disk, and with it for every lease before it: so at most the last
+// lease of a job can be lost.
 file_options lasting(const queue_options& options, durability wanted, int checkpoint) {
   return {.durability = wanted,
           .busy_timeout = options.busy_timeout,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -35,6 +36,12 @@ class group_commit {
       }
     }
     if (mine.failure) std::rethrow_exception(mine.failure);
+  }
+
+  // How many are to be committed by whoever leads next.
+  [[nodiscard]] std::size_t waiting() const {
+    const std::lock_guard lock{mutex_};
+    return waiting_.size();
   }
 
  private:
@@ -80,7 +87,7 @@ class group_commit {
   }
 
   committer commit_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<entry*> waiting_;
   bool committing_ = false;

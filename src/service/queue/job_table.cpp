@@ -326,7 +326,8 @@ put_back give_back(connection& db, const nacked_job& job, wall_time now) {
   if (!found) return {};
   const auto next = after(*found, job.reason, now);
   const bool again = is_active(next.state);
-  const auto ended = again ? std::nullopt : std::optional{storage::to_stored(now)};
+  std::optional<std::int64_t> ended;
+  if (!again) ended = storage::to_stored(now);
   db.run(R"sql(UPDATE jobs SET state = ?, attempts = ?, due_at = coalesce(?, due_at), ended_at = ?,
       lease_until = NULL, cancel_requested = 0, reason = ? WHERE id = ?)sql",
          std::string_view{next.state}, next.attempts, next.due, ended, std::string_view{job.text},

@@ -10,11 +10,10 @@
 //
 // The indices are partial, so that a million jobs that are done cost those that wait nothing.
 //
-// lease counts the leases that a job has had: it is the attempt of a receipt, and never given out
-// twice. attempts counts those of them that count against max_attempts: one that was handed back
-// does not. lease_until outlives its lease: while it stands at a job that is queued again, the
-// lease has run out but nobody else has been given the job, and whoever had it may still say how it
-// ended.
+// lease counts the leases that a job has had: it is the attempt of a receipt. attempts counts those
+// of them that count against max_attempts: one that was handed back does not. lease_until outlives
+// its lease: while it stands at a job that is queued again, the lease has run out but nobody else
+// has been given the job, and whoever had it may still say how it ended.
 //
 // Times are nanoseconds since 1970 (UTC), spans nanoseconds, arguments bytes in `format`.
 #pragma once
