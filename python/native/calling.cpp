@@ -9,6 +9,33 @@ namespace nb = nanobind;
 
 namespace hardstop::python {
 
+namespace {
+
+class kept_thread_state {
+ public:
+  kept_thread_state() : began_(take_gil()), state_(PyEval_SaveThread()) {}
+
+  kept_thread_state(const kept_thread_state&) = delete;
+  kept_thread_state& operator=(const kept_thread_state&) = delete;
+
+  ~kept_thread_state() {
+    take_gil_back(state_);
+    PyGILState_Release(began_);
+  }
+
+ private:
+  PyGILState_STATE began_;
+  PyThreadState* state_;
+};
+
+}  // namespace
+
+void keep_thread_state() {
+  if (PyGILState_GetThisThreadState() == nullptr) {
+    static thread_local kept_thread_state of_this_thread;
+  }
+}
+
 std::string text_of(nb::python_error& raised) {
   const nb::handle value = raised.value();
   std::string text = nb::type_name(value.type()).c_str();

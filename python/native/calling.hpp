@@ -19,9 +19,16 @@ std::string text_of(nanobind::python_error& raised);
 // With the GIL.
 [[noreturn]] void rethrow(nanobind::python_error& raised);
 
+// Makes the thread state that this thread is going to need again and again, unless it has one.
+// PyGILState_Ensure() would make one for each call, and CPython maps memory for it and unmaps it,
+// which stops every other thread for a moment: a third of what a job of a service cost. It ends
+// with the thread.
+void keep_thread_state();
+
 // Runs body with the GIL. What it raises becomes a C++ exception with the same words.
 template <class Body>
 auto call_python(Body&& body) {
+  keep_thread_state();
   const gil_taken gil;
   try {
     return body();
