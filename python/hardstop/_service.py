@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -171,7 +172,6 @@ class Service:
         self._lock = threading.Lock()
         self._core: _engine.ServiceCore | None = None
         self._early_stops = 0
-        self._running: _Run | None = None
 
     def _make_executor(self) -> _executor.ProcessPoolExecutor:
         options = {"name": self._settings["name"], **self._pool_options}
@@ -301,7 +301,6 @@ class Service:
             core = self._core = run.make_core()
             for _ in range(self._early_stops):
                 core.stop()
-        self._running = run
         return run.to_the_end(core, numbers)
 
     # --- meanwhile
@@ -350,7 +349,13 @@ def _check_main_thread(what: str) -> None:
 
 
 class _Run:
-    """One life of a service: what its C++ side calls, each in a thread of its own."""
+    """One life of a service: what its C++ side calls, each in a thread of its own.
+
+    C++ keeps it as long as the service keeps C++, which Python's garbage collector cannot see: so
+    at its end it lets go of the service.
+    """
+
+    _service: Service
 
     def __init__(
         self, service: Service, source: AnySource, loop: asyncio.AbstractEventLoop | None
@@ -372,11 +377,11 @@ class _Run:
     def make_core(self) -> _engine.ServiceCore:
         service = self._service
         hooks: dict[str, Callable[..., None]] = {}
-        for phase, functions in service._hooks.items():
+        for phase in service._hooks:
             if phase == "dispose_job":
                 hooks[phase] = self._dispose_job
             else:
-                hooks[phase] = _hook(self, phase, functions)
+                hooks[phase] = functools.partial(self._call_hooks, phase)
         settings = {**service._settings, "workers": self._executor._max_workers}
         runner: dict[str, Callable[..., Any]] = {
             "open": self._open,
@@ -393,6 +398,7 @@ class _Run:
         finally:
             if isinstance(adapter, FromAsync):
                 adapter.end(self._service._settings["shutdown_time"])
+            self.__dict__.clear()
         if isinstance(ended, list):
             raise JobsLeftError([taken_job(each) for each in ended])
         if adapter is not None and adapter.failed and ended == _SUCCESS:
@@ -448,7 +454,11 @@ class _Run:
 
     # --- hooks
 
-    def call_hook(self, phase: str, function: Callable[..., object], *args: Any) -> None:
+    def _call_hooks(self, phase: str) -> None:
+        for function in self._service._hooks[phase]:
+            self._call(phase, function)
+
+    def _call(self, phase: str, function: Callable[..., object], *args: Any) -> None:
         try:
             returned = function(*args)
             if isinstance(returned, Awaitable):
@@ -479,15 +489,7 @@ class _Run:
     def _dispose_job(self, told: Any) -> None:
         job: TakenJob = taken_job(told)
         for function in self._service._hooks["dispose_job"]:
-            self.call_hook("dispose_job", function, job)
-
-
-def _hook(run: _Run, phase: str, functions: list[Callable[..., object]]) -> Callable[[], None]:
-    def call() -> None:
-        for function in functions:
-            run.call_hook(phase, function)
-
-    return call
+            self._call("dispose_job", function, job)
 
 
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)

@@ -42,17 +42,25 @@ std::chrono::nanoseconds python_runner::grace_of(const taken_job& job) const {
   return found == graces_.end() ? std::chrono::nanoseconds::zero() : found->second;
 }
 
-// Killing needs no GIL; only what Python remembers of the executor does, afterwards.
+// Killing needs no GIL; only what Python remembers of the executor does, afterwards. Its memory goes
+// back now, not when the service does.
 void python_runner::close(std::chrono::nanoseconds within) {
   if (const auto pool = handle()) {
     pool->shutdown({.wait = true, .cancel_pending = true, .timeout = within});
+    const std::scoped_lock lock(mutex_);
+    last_stats_ = pool->stats();
+    handle_.reset();
   }
-  call_python([&] { callbacks_.close.get()(); });
+  call_python([&] {
+    callbacks_.close.get()();
+    pool_.reset();
+  });
 }
 
 std::optional<pool_stats> python_runner::stats() const {
-  const auto pool = handle();
-  return pool ? std::optional(pool->stats()) : std::nullopt;
+  if (const auto pool = handle()) return pool->stats();
+  const std::scoped_lock lock(mutex_);
+  return last_stats_;
 }
 
 std::optional<detail::pool_handle> python_runner::handle() const {

@@ -48,6 +48,7 @@ class python_runner final : public serving::runner {
 
   mutable std::mutex mutex_;
   std::optional<detail::pool_handle> handle_;
+  std::optional<pool_stats> last_stats_;  // once there is no pool any more
 };
 
 }  // namespace hardstop::python
