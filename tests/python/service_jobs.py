@@ -48,12 +48,13 @@ def refuse(text: str) -> None:
 
 
 def signal_itself() -> None:
-    """Has a handler of its own, which Python must call here and nowhere else."""
+    """Has a handler of its own for a while, which Python must call here and nowhere else."""
     seen: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _frame: seen.append(number))
+    former = signal.signal(signal.SIGTERM, lambda number, _frame: seen.append(number))
     os.kill(os.getpid(), signal.SIGTERM)
     while not seen:
         time.sleep(0.001)
+    signal.signal(signal.SIGTERM, former)
     say("signalled", os.getpid())
 
 
