@@ -52,13 +52,50 @@ def numbers_in_a_pipe() -> Iterator[int]:
         os.close(writable)
 
 
-def forget_in_worker() -> None:
-    """In a forked worker, before its handlers are put in place: what a service had is not its."""
-    signal.set_wakeup_fd(-1)
-    _put_back()
-
-
 def _put_back() -> None:
     for number, handler in replaced.items():
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
     replaced.clear()
+
+
+# A fork of the program's own, such as multiprocessing makes (the engine's look after themselves):
+# the child's signals are its own, not those of the service it was copied from. Until it has its
+# handlers none may come, or the copied one would write it into the service's pipe.
+
+
+class _Forking(threading.local):
+    """Of the thread that forks."""
+
+    blocked: frozenset[int] = frozenset()
+
+
+_forking = _Forking()
+
+
+def _before_fork() -> None:
+    if replaced:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+        _forking.blocked = frozenset(WATCHED) - before
+
+
+def _after_fork() -> None:
+    if _forking.blocked:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _forking.blocked)
+        _forking.blocked = frozenset()
+
+
+def _after_fork_in_child() -> None:
+    forget_in_child()
+    _after_fork()
+
+
+def forget_in_child() -> None:
+    """Handlers as they were before the service."""
+    if replaced:
+        signal.set_wakeup_fd(-1)
+        _put_back()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+)

@@ -9,7 +9,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from . import _service_signals
 
 if TYPE_CHECKING:
     from ._service import Service
@@ -47,8 +49,7 @@ async def serve_in_thread(service: Service, run: Callable[[], int], signals: boo
             except Exception:
                 break
     if cancelled is not None:
-        ended.exception()  # somebody has looked at it
-        raise cancelled
+        raise cancelled from ended.exception()
     return ended.result()
 
 
@@ -60,12 +61,15 @@ def _signals_of(loop: asyncio.AbstractEventLoop, service: Service) -> Iterator[N
         signal.SIGINT: service.stop,
         signal.SIGUSR1: lambda: _tell(service),
     }
-    former = {number: signal.getsignal(number) for number in calls}
+    former: dict[int, Any] = {number: signal.getsignal(number) for number in calls}
     for number, call in calls.items():
         loop.add_signal_handler(number, call)
+    # The loop's own handler does nothing but let the loop be woken, which is not for a worker.
+    _service_signals.replaced.update(former)
     try:
         yield
     finally:
+        _service_signals.replaced.clear()
         for number, handler in former.items():
             loop.remove_signal_handler(number)
             if handler is not None:

@@ -172,7 +172,7 @@ class Outage:
         self.leases = leases
         self.asked: list[str] = []
 
-    def take(self, at_most: int, patience: float) -> list[TakenJob]:  # noqa: ARG002
+    def take(self, at_most: int, patience: float) -> list[TakenJob]:
         taken, self.jobs = self.jobs[:at_most], self.jobs[at_most:]
         if not taken:
             self._fail("take")
@@ -182,13 +182,13 @@ class Outage:
         self.asked.append(what)
         raise ConnectionError("out of reach")
 
-    def extend(self, leases: Sequence[Receipt]) -> None:  # noqa: ARG002
+    def extend(self, leases: Sequence[Receipt]) -> None:
         self._fail("extend")
 
-    def ack(self, done: Sequence[Receipt]) -> None:  # noqa: ARG002
+    def ack(self, done: Sequence[Receipt]) -> None:
         self._fail("ack")
 
-    def nack(self, jobs: Sequence[NackedJob]) -> None:  # noqa: ARG002
+    def nack(self, jobs: Sequence[NackedJob]) -> None:
         self._fail("nack")
 
     def on_cancel(self, tell: Any) -> None:

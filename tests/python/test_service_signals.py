@@ -279,6 +279,41 @@ def test_a_workers_signals_are_its_own(tmp_path: Path) -> None:
     assert out[-1] == "status 0"
 
 
+def test_other_children_have_the_former_handlers(tmp_path: Path) -> None:
+    """Of a fork by the program itself, too: its SIGTERM ends it, and starts no drain."""
+    text = """
+        import multiprocessing, os, signal
+        import hardstop
+        from service_jobs import *
+        service = hardstop.Service(workers=1)
+        @service.on("accept")
+        def fork():
+            child = multiprocessing.get_context("fork").Process(target=wait_for, args=("never",))
+            child.start()
+            os.kill(child.pid, signal.SIGTERM)
+            child.join()
+            say("child", child.exitcode, service.stats().phase)
+        say("status", service.run([]))
+    """
+    out = run_script(text, tmp_path).splitlines()
+    assert out == [f"child {-signal.SIGTERM} accept", "status 0"]
+
+
+def test_a_worker_under_serve_has_the_former_handlers(tmp_path: Path) -> None:
+    text = """
+        import asyncio, os, signal
+        import hardstop
+        from service_jobs import *
+        service = hardstop.Service(workers=1)
+        service.job(hold)
+        say("status", asyncio.run(service.serve([("hold", 1, "never")])), service.stats().failed)
+    """
+    with script(text, tmp_path, cwd=tmp_path) as started:
+        os.kill(int(started.line().split()[2]), signal.SIGTERM)
+        code, out, _ = started.end()
+    assert (code, out) == (0, "status 0 1\n")
+
+
 def test_the_terminals_interrupt(tmp_path: Path) -> None:
     """Ctrl-C goes to the whole foreground group; jobs are not in it."""
     queue = hardstop.Queue(tmp_path / "jobs.db")
