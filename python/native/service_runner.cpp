@@ -42,8 +42,8 @@ std::chrono::nanoseconds python_runner::grace_of(const taken_job& job) const {
   return found == graces_.end() ? std::chrono::nanoseconds::zero() : found->second;
 }
 
-// Killing needs no GIL; only what Python remembers of the executor does, afterwards. Its memory goes
-// back now, not when the service does.
+// Killing needs no GIL; only what Python remembers of the executor does, afterwards. Its memory
+// goes back now, not when the service does.
 void python_runner::close(std::chrono::nanoseconds within) {
   if (const auto pool = handle()) {
     pool->shutdown({.wait = true, .cancel_pending = true, .timeout = within});
