@@ -136,7 +136,9 @@ bool redeploy(screen& out) {
     const auto done = journal.recover(jobs);
     out.line("recover", std::to_string(left.size()) + " unfinished in the journal: " +
                             std::to_string(done.failed) + " had begun, " +
-                            std::to_string(done.returned) + " had not; now " + counts(jobs));
+                            std::to_string(done.returned) + " had not, of " +
+                            std::to_string(done.acked + done.stale) +
+                            " the queue knew the end; now " + counts(jobs));
   }
   service_process third{place.path()};
   wait_until_done(jobs, jobs_in_all);

@@ -16,10 +16,13 @@ from ._cancelling import JobCancelled, shield
 from ._doctor import Containment, doctor
 from ._errors import (
     HardstopError,
+    JobsLeftError,
     JobStoppedError,
+    MessageRefusedError,
     ProcessCancelledError,
     ProcessMemoryError,
     ProcessTimeoutError,
+    QueueError,
     QueueFullError,
     RemoteError,
     UnreadableError,
@@ -28,10 +31,13 @@ from ._errors import (
 from ._executor import ProcessPoolExecutor
 from ._future import Future
 from ._job import CurrentJob, Progress, current_job
+from ._journal import Journal, JournalEntry, JournalRecovery, JournalRun
 from ._killable import killable, killable_wrapper
+from ._messages import EncodedMessage, Message, message
 from ._options import ProcessCancelTimeout, ProcessTimeout
 from ._outcome import Outcome
 from ._progress import progress
+from ._queue import MemoryQueue, Queue, QueuedJob, QueueView
 from ._semaphore import (
     Hold,
     Lock,
@@ -41,6 +47,8 @@ from ._semaphore import (
     SemaphoreStats,
     acquire_all,
 )
+from ._service import Service, ServiceStats
+from ._sources import NackedJob, Receipt, Source, TakenJob
 from ._token import CancelToken
 
 _engine.use(
@@ -62,6 +70,7 @@ _engine.use(
         "guardian_main": _worker.guardian_main,
         "answer_signal": _worker.answer_signal,
         "before_fork": _worker.before_fork,
+        "message_refused": MessageRefusedError,
         "timeout": ProcessTimeout,
         "cancel_timeout": ProcessCancelTimeout,
         "future": Future,
@@ -79,12 +88,22 @@ __all__ = [
     "CancelToken",
     "Containment",
     "CurrentJob",
+    "EncodedMessage",
     "Future",
     "HardstopError",
     "Hold",
     "JobCancelled",
     "JobStoppedError",
+    "JobsLeftError",
+    "Journal",
+    "JournalEntry",
+    "JournalRecovery",
+    "JournalRun",
     "Lock",
+    "MemoryQueue",
+    "Message",
+    "MessageRefusedError",
+    "NackedJob",
     "Outcome",
     "Permit",
     "PermitOwner",
@@ -95,10 +114,19 @@ __all__ = [
     "ProcessTimeout",
     "ProcessTimeoutError",
     "Progress",
+    "Queue",
+    "QueueError",
     "QueueFullError",
+    "QueueView",
+    "QueuedJob",
+    "Receipt",
     "RemoteError",
     "Semaphore",
     "SemaphoreStats",
+    "Service",
+    "ServiceStats",
+    "Source",
+    "TakenJob",
     "UnreadableError",
     "WorkerDiedError",
     "acquire_all",
@@ -106,6 +134,7 @@ __all__ = [
     "doctor",
     "killable",
     "killable_wrapper",
+    "message",
     "progress",
     "shield",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._outcome import Outcome
+    from ._sources import TakenJob
 
 if sys.version_info >= (3, 11):
     _TimeoutErrors: tuple[type[Exception], ...] = (TimeoutError,)
@@ -61,6 +62,31 @@ class UnreadableError(HardstopError, BrokenProcessPool):
 
 class RemoteError(HardstopError):
     """A job raised an exception that cannot travel. Says which; its traceback is the cause."""
+
+
+class QueueError(HardstopError):
+    """A queue's or a journal's file cannot be read or written. Nothing was changed."""
+
+
+class MessageRefusedError(HardstopError):
+    """A message that no job can be made of, now or ever: it is kept aside with the reason.
+
+    Raised by a service for names it does not know, arguments that cannot be read or do not fit, and
+    signatures that are wrong. A job may raise it, too, about what it was sent.
+    """
+
+
+MessageRefusedError.__module__ = "hardstop"  # by this name the engine knows it
+
+
+class JobsLeftError(HardstopError):
+    """``run()`` with ``dispose="raise"``: ``jobs`` were taken and not started."""
+
+    def __init__(self, jobs: list[TakenJob]) -> None:
+        super().__init__(
+            f"{len(jobs)} jobs were taken and not started: put them where they will be run"
+        )
+        self.jobs = jobs
 
 
 def _rebuild(kind: type[JobStoppedError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:

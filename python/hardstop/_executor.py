@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from . import _engine, _lifetime
-from ._errors import HardstopError, QueueFullError
+from . import _engine, _lifetime, _pickling
+from ._errors import HardstopError, MessageRefusedError, QueueError, QueueFullError
 from ._semaphore import Semaphore
+from ._snapshot import Snapshot
 from ._start import Start
 from ._submitting import Submitting, View
 from ._token import CancelToken
@@ -27,6 +28,8 @@ def engine_error(kind: str, text: str) -> BaseException:
         "pool_broken": BrokenProcessPool,
         "queue_full": QueueFullError,
         "bad_options": ValueError,
+        "queue_failure": QueueError,
+        "message_refused": MessageRefusedError,
     }
     if kind == "pool_closed":
         return RuntimeError(f"cannot schedule new futures after shutdown: {text}")
@@ -134,6 +137,7 @@ class ProcessPoolExecutor(_engine.Submitter, Submitting):
         }
         self._pool: _engine.Pool | None = None
         self._native: _engine.Pool | None = None
+        self._snapshot: Snapshot | None = None
         self._last_stats: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._shut_down = False
@@ -167,8 +171,14 @@ class ProcessPoolExecutor(_engine.Submitter, Submitting):
             self._max_worker_memory,
             self._settings["variables"],
         )
+        self._snapshot = start.snapshot
         settings = {**self._settings, "start": start.method, "descriptors": start.descriptors}
         return _engine.Pool(settings, start.snapshot, start.program, start.runtime)
+
+    def _dump_function(self, function: Callable[..., object]) -> bytes:
+        """What a worker's load_function() makes the function of again. Once the pool runs."""
+        assert self._snapshot is not None
+        return _pickling.dump_function(self._snapshot, function)
 
     def options(
         self,

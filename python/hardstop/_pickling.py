@@ -200,6 +200,12 @@ def name_function(snapshot: Snapshot, function: Any) -> bytes | None:
         return None
 
 
+def dump_function(snapshot: Snapshot, function: Callable[..., Any]) -> bytes:
+    """What load_function() in a worker makes the function of again: its name, or a copy."""
+    blob = name_function(snapshot, function)
+    return bytes(_dump_by_value(function, snapshot)[0]) if blob is None else blob
+
+
 def dump_call(
     snapshot: Snapshot, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Payload:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _engine
+from . import _engine, _service_signals
 
 
 @dataclass
@@ -114,7 +114,13 @@ def _set_variables(told: Told) -> None:
 
 
 def _restore_signals() -> None:
-    """Python's handlers as the client had them: the guardian has put all to default."""
+    """Python's handlers as the client had them: the guardian has put all to default.
+
+    What a service or an event loop of the client's does with signals is not among them: the
+    interpreter would write the worker's signals into their pipe.
+    """
+    signal.set_wakeup_fd(-1)
+    _service_signals.forget_in_child()
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
         if handler is None or handler == signal.SIG_DFL:

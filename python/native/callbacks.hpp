@@ -24,6 +24,7 @@ struct callbacks {
   object guardian_main;       // (runtime): preloads
   object runs_in_event_loop;  // () -> whether this thread must not be blocked
   object before_fork;         // ()
+  object message_refused;     // the class MessageRefusedError
 };
 
 // Filled by the module; empty until then. Never destroyed.

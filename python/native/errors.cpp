@@ -42,6 +42,10 @@ void set_exception_in_flight() noexcept {
     raise("bad_options", e.what());
   } catch (const would_deadlock& e) {
     raise("would_deadlock", e.what());
+  } catch (const queue_failure& e) {
+    raise("queue_failure", e.what());
+  } catch (const message_refused& e) {
+    raise("message_refused", e.what());
   } catch (const error& e) {
     raise("error", e.what());
   } catch (const std::bad_alloc&) {

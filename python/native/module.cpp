@@ -17,7 +17,9 @@
 #include "pool.hpp"
 #include "python_language.hpp"
 #include "python_runtime.hpp"
+#include "queues.hpp"
 #include "seconds.hpp"
+#include "service.hpp"
 #include "tokens.hpp"
 #include <hardstop/errors.hpp>
 #include <hardstop/version.hpp>
@@ -70,6 +72,7 @@ void use_callbacks(const nb::dict& given) {
       {"guardian_main", &all.guardian_main},
       {"answer_signal", &all.answer_signal},
       {"before_fork", &all.before_fork},
+      {"message_refused", &all.message_refused},
       {"timeout", &the_option_types().timeout},
       {"cancel_timeout", &the_option_types().cancel_timeout},
       {"future", &the_option_types().future},
@@ -290,7 +293,16 @@ NB_MODULE(_engine, module) {
       .def("unfinished", [](const pool_object& self) { return to_python(self.unfinished()); })
       .def("stats", [](const pool_object& self) { return to_python(self.stats()); });
 
+  nb::register_exception_translator([](const std::exception_ptr& thrown, void* /*payload*/) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const hardstop::error&) {
+      set_exception_in_flight();
+    }
+  });
   add_permits(module.ptr());
+  add_queues(module);
+  add_service(module);
   module.def("serve_role", [] { serve_role(); });
   module.def("serve_jobs", [] { serve_jobs(); });
   module.def("stop_completer", [] {

@@ -299,6 +299,18 @@ PyObject* pool_object::submit(PyObject* function, PyObject* args, PyObject* kwar
   });
 }
 
+detail::job_handle pool_object::start(PyObject* function, PyObject* args, PyObject* given) {
+  chosen_options options(given);
+  const function_table::known* const known = find_by_name(function);
+  detail::encoder payload;
+  options.write_limit(payload);
+  if (known == nullptr || !write_plain_call(known->blob.get(), args, payload)) {
+    PyErr_SetString(PyExc_TypeError, "a service's job is not a named function and plain values");
+    throw python_error();
+  }
+  return submit_encoded(payload, options.get(), known->name);
+}
+
 bool pool_object::submit_all(PyObject* function, PyObject* calls, PyObject* options,
                              PyObject* futures) {
   constexpr unsigned often = 256;  // others run, and signal handlers

@@ -43,6 +43,12 @@ class pool_object {
   // exception is set, and the list has the futures of those before.
   bool submit_all(PyObject* function, PyObject* calls, PyObject* options, PyObject* futures);
 
+  // A job of a service's: no future, whoever asked for it has the handle. The function must be one
+  // that workers find by name, the arguments plain values. Throws python_error.
+  detail::job_handle start(PyObject* function, PyObject* args, PyObject* options);
+
+  [[nodiscard]] const detail::pool_handle& handle() const { return pool_; }
+
   // Does not wait.
   void shut_down(bool cancel_pending, std::optional<double> timeout);
 

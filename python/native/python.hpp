@@ -84,4 +84,11 @@ class gil_released {
   PyThreadState* state_;
 };
 
+// Runs body, which may wait for long or need a lock of somebody who waits for the GIL.
+template <class Body>
+auto without_gil(Body&& body) {
+  const gil_released others_run;
+  return body();
+}
+
 }  // namespace hardstop::python

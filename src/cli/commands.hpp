@@ -23,6 +23,7 @@ struct invocation {
 
 void add_run_command(CLI::App& app, invocation& call);
 void add_doctor_command(CLI::App& app, invocation& call);
+void add_worker_command(CLI::App& app, invocation& call);
 
 // `enqueue`, `jobs`, `cancel`, `requeue` and `recover`. Adds none where hardstop is built without
 // services.

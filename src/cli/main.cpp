@@ -59,6 +59,7 @@ int run(int argc, char** argv) {
   add_run_command(app, call);
   add_doctor_command(app, call);
   add_queue_commands(app, call);
+  add_worker_command(app, call);
   try {
     app.parse(split_words(argc, argv, call));
   } catch (const CLI::Success& asked_for) {  // help, version

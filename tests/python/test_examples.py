@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,35 @@ def test_fastapi_service() -> None:
     assert bad.status_code == 422 and "more than 1 s" in bad.text
     assert good.json() == {"found": "aa"}
     assert wrong.status_code == 400
+
+
+def test_word_service(tmp_path: Path) -> None:
+    mark = uuid.uuid4().hex
+    surroundings = {**environment(mark), "PYTHONPATH": str(EXAMPLES)}
+    surroundings["PYTHONPATH"] += os.pathsep + environment(mark)["PYTHONPATH"]
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("one two three")
+    example = [sys.executable, str(EXAMPLES / "word_service.py"), "a.txt", "b.txt", "a.txt"]
+    told = subprocess.run(
+        example, env=surroundings, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert [line.split()[0] for line in told.stdout.splitlines()] == ["1", "2", "1"]
+    service = subprocess.Popen(
+        [sys.executable, "-m", "hardstop", "worker", "word_service:service"],
+        env=surroundings,
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until((tmp_path / "a.txt.count").exists)
+        until((tmp_path / "b.txt.count").exists)
+        service.terminate()
+        assert service.wait(PATIENCE) == 0
+    finally:
+        service.kill()
+        service.wait()
+        until(lambda: not marked(mark), "the service's processes to end")
+    assert (tmp_path / "a.txt.count").read_text() == "3\n"
 
 
 def _load(name: str) -> Any:
