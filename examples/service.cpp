@@ -35,9 +35,8 @@ int main(int argc, char** argv) {
   std::filesystem::create_directory(folder);
   enqueue(folder);
 
-  hardstop::service service{{.journal = folder / "journal",
-                             .grace = 25s,
-                             .on_log = [](const hardstop::log_record&) {}}};
+  hardstop::service service{
+      {.journal = folder / "journal", .grace = 25s, .on_log = [](const hardstop::log_record&) {}}};
   service.job<&resize>("resize", {.timeout = 60s});
   hardstop::queue jobs{folder / "jobs.db"};
 

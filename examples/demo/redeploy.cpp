@@ -134,9 +134,9 @@ bool redeploy(screen& out) {
     hardstop::journal journal{place / "journal"};
     const auto left = journal.unfinished();
     const auto done = journal.recover(jobs);
-    out.line("recover", std::to_string(left.size()) + " unfinished in the journal: " +
-                            std::to_string(done.failed) + " had begun, " +
-                            std::to_string(done.returned) + " had not, of " +
+    out.line("recover", std::to_string(left.size()) +
+                            " unfinished in the journal: " + std::to_string(done.failed) +
+                            " had begun, " + std::to_string(done.returned) + " had not, of " +
                             std::to_string(done.acked + done.stale) +
                             " the queue knew the end; now " + counts(jobs));
   }

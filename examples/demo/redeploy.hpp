@@ -1,5 +1,5 @@
-// A redeploy, polite and not: a service under load is told to stop, and another one is killed; every
-// job is done all the same.
+// A redeploy, polite and not: a service under load is told to stop, and another one is killed;
+// every job is done all the same.
 #pragma once
 
 #include <string>
