@@ -25,7 +25,7 @@ demo: setup ## stop work that cannot be stopped from inside, in a few seconds
 test: setup ## build, lint, every test, C++ and Python; samples of asan, tsan, fuzz
 	@$(RELEASE)
 	@scripts/lint --quick
-	@scripts/tidy --recent 8
+	@scripts/tidy --recent 4
 	@scripts/check-clean scripts/run-ctest release
 	@scripts/check-clean scripts/test-python
 	@scripts/sanitize asan
