@@ -114,6 +114,12 @@ class Oracle {
     }
   }
 
+  // How often a service died at each point, in all episodes.
+  static std::map<std::string, int>& deaths() {
+    static std::map<std::string, int> all;
+    return all;
+  }
+
   // One episode: lives of a service until all is done. Returns how many there were.
   int run() {
     int lives = 0;
@@ -162,6 +168,7 @@ class Oracle {
     const auto open = journal.unfinished();
     const auto history = journal.history(100'000);
     if (WIFSIGNALED(status)) {
+      ++deaths()[point];
       EXPECT_EQ(WTERMSIG(status), SIGKILL) << "at " << point;
       EXPECT_LE(open.size(), workers + prefetch) << "at " << point;
       std::uint64_t last = 0;
@@ -237,6 +244,12 @@ TEST(ServiceOracle, G9_NothingIsLostWhereverItIsKilled) {
     lives += Oracle(static_cast<std::uint64_t>(seed)).run();
     ASSERT_FALSE(HasFailure()) << "HARDSTOP_ORACLE_SEED=" << seed;
   }
+  // What nobody dies of is not tried.
+  EXPECT_GT(Oracle::deaths().size(), 3);
+  constexpr int telling = 500;
+  if (wanted < telling) return;
+  for (const char* const point : points)
+    EXPECT_GT(Oracle::deaths()[point], 0) << "nobody died " << point;
 }
 
 }  // namespace
