@@ -169,8 +169,11 @@ def test_a_next_that_blocks_does_not_hold_up_the_end(tmp_path: Path) -> None:
     late.set()
 
 
-def test_an_item_that_comes_in_the_drain_is_run(tmp_path: Path) -> None:
-    """Of an iterable, which takes nothing back, nothing that it gave is lost."""
+@pytest.mark.parametrize("journal", [True, False], ids=["journal", "none"])
+def test_an_item_that_comes_too_late_to_be_run(
+    journal: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When all else is drained: the journal has it, or it is named, and the status is the truth."""
     asked, late = threading.Event(), threading.Event()
 
     def slow() -> Iterator[Any]:
@@ -178,19 +181,24 @@ def test_an_item_that_comes_in_the_drain_is_run(tmp_path: Path) -> None:
         late.wait()
         yield "note", str(tmp_path / "n"), "late"
 
-    service = make()
+    service = make(journal=tmp_path / "journal" if journal else None)
 
     def stop() -> None:
         asked.wait()
         service.stop()
-        until(lambda: service.stats().phase != "accept")
+        until(lambda: service.stats().phase == "dispose")
         late.set()
 
     threading.Thread(target=stop).start()
-    assert service.run(slow()) in (0, 70)
-    stats = service.stats()
-    assert stats.taken == 1
-    assert stats.finished == len(notes(tmp_path / "n"))
+    assert service.run(slow()) == (0 if journal else 70)
+    assert service.stats().taken == 1
+    if journal:
+        assert [each.state for each in hardstop.Journal(tmp_path / "journal").unfinished()] == [
+            "left"
+        ]
+    else:
+        assert "job 1 ('note') was taken and will not run" in "".join(reasons(caplog, "job_lost"))
+    assert notes(tmp_path / "n") == []
 
 
 # --- async iterators
@@ -558,6 +566,18 @@ def test_a_coroutine_needs_a_loop(caplog: pytest.LogCaptureFixture) -> None:
 
 
 # --- wrong use
+
+
+def test_a_function_that_cannot_travel_is_told_before_anything_is_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = make()
+    lock = threading.Lock()
+    service.job(name="locked")(lambda: lock.acquire())
+    assert service.run([("note", "/dev/null", "never")]) == 70
+    assert service.stats().taken == 0
+    told = "".join(reasons(caplog, "service_failed"))
+    assert "the function of job 'locked' cannot be sent to workers" in told
 
 
 def test_wrong_use_is_told(tmp_path: Path) -> None:
