@@ -102,9 +102,9 @@ struct log_record {
 
 struct service_options {
   /// Its `workers` is how many jobs run at a time.
-  pool_options pool{};
-  /// Jobs taken beyond those that run, so that a worker need not wait for the source. Unset: as
-  /// many as workers.
+  pool_options pool = pool_options();
+  /// Jobs taken beyond those that run, so that a worker need not wait for the source. Unset: four
+  /// for each worker.
   std::optional<std::size_t> prefetch{};
   /// Job number k + window is not taken while number k is open: after a crash, what is unfinished
   /// is among the last `window` taken. Zero: no such bound but workers + prefetch at a time.

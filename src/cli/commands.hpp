@@ -25,7 +25,8 @@ void add_run_command(CLI::App& app, invocation& call);
 void add_doctor_command(CLI::App& app, invocation& call);
 void add_worker_command(CLI::App& app, invocation& call);
 
-// `enqueue`, `jobs`, `cancel` and `requeue`. Adds none where hardstop is built without services.
+// `enqueue`, `jobs`, `cancel`, `requeue` and `recover`. Adds none where hardstop is built without
+// services.
 void add_queue_commands(CLI::App& app, invocation& call);
 
 }  // namespace hardstop::cli

@@ -6,7 +6,8 @@ namespace hardstop::cli {
 
 inline constexpr int exit_success = 0;
 inline constexpr int exit_cannot_start = 1;  // doctor: no pool can start here
-inline constexpr int exit_not_there = 1;     // cancel, requeue: one of the jobs is not there
+inline constexpr int exit_not_there =
+    1;  // cancel, requeue: a job is not there; recover: some are left
 inline constexpr int exit_timed_out = 124;
 inline constexpr int exit_own_failure = 125;  // of hardstop itself, wrong use included
 inline constexpr int exit_not_executable = 126;

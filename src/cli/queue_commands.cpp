@@ -5,8 +5,6 @@
 #include <filesystem>
 #include <system_error>
 
-#include <CLI/CLI.hpp>
-
 #include <hardstop/errors.hpp>
 
 namespace hardstop::cli {
@@ -15,6 +13,7 @@ void add_queue_commands(CLI::App& app, invocation& call) {
   add_enqueue_command(app, call);
   add_jobs_command(app, call);
   add_settling_commands(app, call);
+  add_recover_command(app, call);
 }
 
 queue existing_queue(const std::string& path, const queue_options& options) {

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include <CLI/CLI.hpp>
+
 #include "cli/commands.hpp"
 #include <hardstop/queue.hpp>
 
@@ -12,6 +14,7 @@ void add_enqueue_command(CLI::App& app, invocation& call);
 void add_jobs_command(CLI::App& app, invocation& call);
 // cancel and requeue
 void add_settling_commands(CLI::App& app, invocation& call);
+void add_recover_command(CLI::App& app, invocation& call);
 
 // The queue in that file, which must be there: a mistyped path shall not make one. Throws
 // queue_failure.

@@ -21,6 +21,8 @@
 // for each.
 #pragma once
 
+#include <SQLiteCpp/Exception.h>
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -34,10 +36,6 @@
 #include "service/connection.hpp"
 #include "service/process_local.hpp"
 #include <hardstop/queue.hpp>
-
-namespace SQLite {
-class Exception;
-}
 
 namespace hardstop::storage {
 

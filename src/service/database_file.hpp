@@ -2,15 +2,13 @@
 // have written it; and what SQLite says against it, in words that help.
 #pragma once
 
+#include <SQLiteCpp/Exception.h>
+
 #include <chrono>
 #include <string>
 #include <string_view>
 
 #include <hardstop/errors.hpp>
-
-namespace SQLite {
-class Exception;
-}
 
 namespace hardstop::storage {
 

@@ -98,7 +98,7 @@ rules rules_from(const service_options& options, const source& from) {
             .journals = journals,
             .source_leases = from.leases(),
             .hooks = {}};
-  all.prefetch = options.prefetch.value_or(all.slots);
+  all.prefetch = options.prefetch.value_or(4 * all.slots);
   if (all.dispose == disposal::automatic) {
     all.dispose = from.leases() ? disposal::requeue : journals ? disposal::journal : disposal::run;
   }
@@ -182,12 +182,19 @@ int service_engine::run(source& from, signal_watch* signals) {
   settler_->join();
   starter_->join();
   recorder_->join();
-  if (journal_ && !journal_broken_) journal_->end_run(status_);
+  end_journal();
   clerk_->join();
   directories_.reset();
   journal_.reset();
   if (!raised_.empty()) throw jobs_left(std::move(raised_));
   return static_cast<int>(status_);
+}
+
+// The recorder has ended.
+void service_engine::end_journal() {
+  if (!journal_) return;
+  write_to_journal(std::exchange(unwritten_, {}));
+  if (!journal_broken_) journal_->end_run(status_);
 }
 
 void service_engine::in_host(std::function<void()> what) {
@@ -386,7 +393,7 @@ void service_engine::leave_if_stuck() {
           "calls into the source, a hook or the pool have not returned: leaving with status " +
               std::to_string(static_cast<int>(status_)));
       recorder_->join();
-      if (journal_ && !journal_broken_) journal_->end_run(status_);
+      end_journal();
       for (int tries = 0; tries < looks && !clerk_->idle(); ++tries)
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
       directories_.reset();

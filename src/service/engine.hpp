@@ -27,6 +27,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <variant>
@@ -94,14 +95,15 @@ class service_engine {
   struct held_job {
     taken_job what;
     std::string tmpdir;
-    instant taken_at{};
+    std::size_t cell = 0;  // of the journal, while it is in hand
+    std::optional<std::chrono::system_clock::time_point> started_at;
     detail::job_handle handle;
     std::unique_ptr<end_watch> watch;
     std::optional<stop_job> stop_when_begun;
   };
 
   // What becomes of a job once the journal has a change.
-  enum class next_step : std::uint8_t { admit, start, settle, nothing };
+  enum class next_step : std::uint8_t { admit, settle, nothing };
 
   struct record_order {
     journal_change change;
@@ -126,6 +128,13 @@ class service_engine {
     held_job* held = nullptr;
   };
 
+  // What came of it.
+  struct start_result {
+    detail::job_handle handle;
+    std::string tmpdir;
+    std::optional<attempt_end> failure;
+  };
+
   struct close_order {
     duration within{};
   };
@@ -137,6 +146,7 @@ class service_engine {
   void set_up();
   void call_hook(service_phase phase);
   void in_host(std::function<void()> what);
+  void end_journal();
 
   // --- core (engine.cpp, engine_actions.cpp)
   void run_core();
@@ -160,7 +170,7 @@ class service_engine {
   void perform(finish what);
   void leave_if_stuck();
   void end_of(job_number job);
-  void begun(job_number job, detail::job_handle handle);
+  void begun(job_number job, start_result what);
   void forget_settled();
   void log(log_level level, std::string_view topic, std::string text,
            std::vector<std::pair<std::string, std::string>> fields = {});
@@ -170,7 +180,9 @@ class service_engine {
   // --- other threads (engine_threads.cpp)
   void take(std::size_t at_most);
   void record(std::vector<record_order>& orders);
+  void write_to_journal(std::vector<journal_change> changes);
   void proceed(record_order& order);
+  start_result try_to_start(job_number job, const held_job& held);
   void settle(std::vector<source_order>& orders);
   void settle_some(const std::vector<settle_order*>& acks, const std::vector<settle_order*>& nacks);
   void extend(const extend_order& order);
@@ -184,6 +196,7 @@ class service_engine {
   std::optional<journal_store> journal_;
   std::optional<attempt_directories> directories_;
   std::atomic<bool> journal_broken_ = false;
+  std::vector<journal_change> unwritten_;  // of the recorder: what can wait for others
 
   // Course and jobs: the core changes them, others look.
   mutable std::mutex course_mutex_;
@@ -191,7 +204,7 @@ class service_engine {
   std::map<job_number, held_job> held_;
   std::vector<taken_job> raised_;  // to be thrown by run()
   std::uint64_t last_number_ = 0;
-  service_stats last_stats_;
+  std::set<std::size_t> free_cells_;
   instant next_watchdog_ = instant::max();
 
   // What the core is told.

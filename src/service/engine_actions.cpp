@@ -16,13 +16,17 @@ void service_engine::perform_all() {
       std::visit([this](auto& what) { perform(std::move(what)); }, each);
   }
   forget_settled();
-  last_stats_ = stats_locked(std::chrono::steady_clock::now());
 }
 
 // The course has let go of them: so has everybody.
 void service_engine::forget_settled() {
   for (auto at = held_.begin(); at != held_.end();) {
-    at = course_->open().contains(at->first) ? std::next(at) : held_.erase(at);
+    if (course_->open().contains(at->first)) {
+      ++at;
+    } else {
+      free_cells_.insert(at->second.cell);
+      at = held_.erase(at);
+    }
   }
 }
 
@@ -50,11 +54,32 @@ void service_engine::perform(admit_job what) {
 
 void service_engine::perform(start_job what) {
   held_job& held = held_.at(what.job);
-  record_order order{job_started{what.job}, next_step::start, &held};
+  const instant now = std::chrono::steady_clock::now();
+  if (journal_ && journal_broken_) {
+    course_->not_begun(what.job,
+                       {.kind = outcome_kind::not_started,
+                        .refused = false,
+                        .text = "the journal cannot be written"},
+                       now);
+    return;
+  }
+  fault_point("after journal before start");
   if (journal_) {
-    recorder_->post(std::move(order));
+    try {
+      journal_->mark_begun(held.cell, what.job);
+    } catch (const queue_failure& failure) {
+      journal_broken_ = true;
+      course_->not_begun(
+          what.job, {.kind = outcome_kind::not_started, .refused = false, .text = failure.what()},
+          now);
+      return;
+    }
+  }
+  held.started_at = std::chrono::system_clock::now();
+  if (runner_->starts_at_once() && !directories_) {
+    begun(what.job, try_to_start(what.job, held));
   } else {
-    proceed(order);
+    starter_->post(start_order{what.job, &held});
   }
 }
 
@@ -83,7 +108,8 @@ void service_engine::perform(settle_job what) {
   if (what.how.what == verdict::handed_over && options_.dispose == disposal::raise) {
     raised_.push_back(held.what);
   }
-  record_order order{job_ended{what.job, std::move(what.how)}, next_step::settle, &held};
+  record_order order{job_ended{what.job, std::move(what.how), held.started_at}, next_step::settle,
+                     &held};
   if (journal_ && !what.end_recorded) {
     recorder_->post(std::move(order));
   } else {
@@ -155,11 +181,16 @@ void service_engine::perform(finish what) {
 
 // --- what comes back from other threads, in the core
 
-void service_engine::begun(job_number job, detail::job_handle handle) {
+void service_engine::begun(job_number job, start_result what) {
   const auto found = held_.find(job);
   if (found == held_.end()) return;  // given up meanwhile; its pool is closing
+  if (what.failure) {
+    course_->not_begun(job, *std::move(what.failure), std::chrono::steady_clock::now());
+    return;
+  }
   held_job& held = found->second;
-  held.handle = std::move(handle);
+  held.handle = std::move(what.handle);
+  held.tmpdir = std::move(what.tmpdir);
   held.watch = std::make_unique<end_watch>(*this, job);
   held.handle.on_done(*held.watch);
   if (held.stop_when_begun) perform(*std::exchange(held.stop_when_begun, {}));

@@ -66,7 +66,8 @@ void service_engine::take(std::size_t at_most) {
                        .lease = lease});
       held_job& held = held_[number];
       held.what = std::move(each);
-      held.taken_at = now;
+      if (free_cells_.empty()) free_cells_.insert(held_.size() - 1);
+      held.cell = free_cells_.extract(free_cells_.begin()).value();
     }
     at.took(fresh, got.exhausted, now);
   });
@@ -75,24 +76,25 @@ void service_engine::take(std::size_t at_most) {
 // --- recorder
 
 void service_engine::record(std::vector<record_order>& orders) {
-  if (!journal_broken_) {
-    try {
-      std::vector<journal_change> changes;
-      changes.reserve(orders.size());
-      for (const record_order& each : orders)
-        changes.push_back(each.change);
-      journal_->record(changes);
-    } catch (...) {
-      journal_broken_ = true;
-      post([text = what_went_wrong()](course& at, instant now) { at.broke_down(text, now); });
-    }
+  std::vector<journal_change> changes = std::exchange(unwritten_, {});
+  bool urgent = false;
+  for (const record_order& each : orders) {
+    changes.push_back(each.change);
+    urgent = urgent || each.then != next_step::nothing;
   }
+  // That the source knows is not worth a commit of its own: forgotten, it would be told again.
+  constexpr std::size_t many = 1000;
+  if (!urgent && changes.size() < many) {
+    unwritten_ = std::move(changes);
+    return;
+  }
+  write_to_journal(std::move(changes));
   fault_point("after journal");
   std::vector<job_number> admitted;
   for (record_order& each : orders) {
     if (each.then == next_step::admit) {
       if (!journal_broken_) admitted.push_back(std::get<job_admitted>(each.change).job);
-    } else if (each.then != next_step::nothing) {
+    } else if (each.then == next_step::settle) {
       proceed(each);
     }
   }
@@ -103,25 +105,19 @@ void service_engine::record(std::vector<record_order>& orders) {
   });
 }
 
+void service_engine::write_to_journal(std::vector<journal_change> changes) {
+  if (journal_broken_ || changes.empty()) return;
+  try {
+    journal_->record(changes);
+  } catch (...) {
+    journal_broken_ = true;
+    post([text = what_went_wrong()](course& at, instant now) { at.broke_down(text, now); });
+  }
+}
+
 // Any thread: once the journal has it, or where there is none.
 void service_engine::proceed(record_order& order) {
-  if (order.then == next_step::start) {
-    const job_number job = std::get<job_started>(order.change).job;
-    if (journal_broken_) {
-      post([job](course& at, instant now) {
-        at.not_begun(job,
-                     {.kind = outcome_kind::not_started,
-                      .refused = false,
-                      .text = "the journal cannot be written"},
-                     now);
-      });
-      return;
-    }
-    fault_point("after journal before start");
-    starter_->post(start_order{job, order.held});
-    return;
-  }
-  auto& [job, how] = std::get<job_ended>(order.change);
+  auto& [job, how, started_at] = std::get<job_ended>(order.change);
   if (journal_ && !journal_broken_) {
     post([job = job](course& at, instant) { at.end_recorded(job); });
   }
@@ -241,26 +237,28 @@ void service_engine::obey(runner_order& order) {
     return;
   }
   const auto [job, held] = std::get<start_order>(order);
-  const auto failed = [this, job = job](outcome_kind kind, bool refused) {
-    post([job, how = attempt_end{.kind = kind, .refused = refused, .text = what_went_wrong()}](
-             course& at, instant now) { at.not_begun(job, how, now); });
+  post([this, job = job, result = try_to_start(job, *held)](course&, instant) mutable {
+    begun(job, std::move(result));
+  });
+}
+
+service_engine::start_result service_engine::try_to_start(job_number job, const held_job& held) {
+  const auto failed = [](outcome_kind kind, bool refused) {
+    return start_result{
+        .handle = {},
+        .tmpdir = {},
+        .failure = attempt_end{.kind = kind, .refused = refused, .text = what_went_wrong()}};
   };
   try {
     std::string tmpdir = directories_ ? directories_->make(job) : std::string();
-    detail::job_handle handle = runner_->start(held->what, tmpdir);
-    post([this, job = job, handle = std::move(handle), tmpdir = std::move(tmpdir)](
-             course&, instant) mutable {
-      if (const auto found = held_.find(job); found != held_.end()) {
-        found->second.tmpdir = std::move(tmpdir);
-      }
-      begun(job, std::move(handle));
-    });
+    detail::job_handle handle = runner_->start(held.what, tmpdir);
+    return {.handle = std::move(handle), .tmpdir = std::move(tmpdir), .failure = {}};
   } catch (const message_refused&) {
-    failed(outcome_kind::exception, true);
+    return failed(outcome_kind::exception, true);
   } catch (const bad_options&) {
-    failed(outcome_kind::exception, true);
+    return failed(outcome_kind::exception, true);
   } catch (...) {
-    failed(outcome_kind::not_started, false);
+    return failed(outcome_kind::not_started, false);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <ranges>
 
 #include "os/same_process.hpp"
 
@@ -84,9 +85,8 @@ void before_fork() noexcept {
 }
 
 void after_fork() noexcept {
-  for (auto each = library_locks.rbegin(); each != library_locks.rend(); ++each) {
-    ::sqlite3_mutex_leave(::sqlite3_mutex_alloc(*each));
-  }
+  for (const int each : std::views::reverse(library_locks))
+    ::sqlite3_mutex_leave(::sqlite3_mutex_alloc(each));
 }
 
 bool hold_locks_around_forks() {

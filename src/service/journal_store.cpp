@@ -60,10 +60,18 @@ constexpr std::size_t batch = 1000;
 
 constexpr auto between_tries = std::chrono::milliseconds(5);
 
+std::int64_t to_microseconds(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+}
+
+std::optional<std::int64_t> to_microseconds(
+    std::optional<std::chrono::system_clock::time_point> time) {
+  if (!time) return {};
+  return to_microseconds(*time);
+}
+
 std::int64_t microseconds_now() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
+  return to_microseconds(std::chrono::system_clock::now());
 }
 
 std::chrono::system_clock::time_point from_microseconds(std::int64_t time) {
@@ -135,12 +143,12 @@ std::vector<found_entry> entries(storage::connection& db, const std::string& que
 
 // --- the lock
 
-lock_file::lock_file(std::string path, std::string what, std::chrono::nanoseconds patience)
-    : owner_(os::process_generation()) {
-  path += "-lock";
-  number_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+lock_file::lock_file(const std::string& path, const std::string& what,
+                     std::chrono::nanoseconds patience)
+    : path_(path + "-lock"), owner_(os::process_generation()) {
+  number_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (number_ < 0) {
-    throw queue_failure("cannot open " + path + ", which guards the " + what + ": " +
+    throw queue_failure("cannot open " + path_ + ", which guards the " + what + ": " +
                         std::strerror(errno));
   }
   const auto give_up = std::chrono::steady_clock::now() + patience;
@@ -148,7 +156,7 @@ lock_file::lock_file(std::string path, std::string what, std::chrono::nanosecond
     if (errno != EINTR && errno != EWOULDBLOCK) {
       const int error = errno;
       ::close(number_);
-      throw queue_failure("cannot lock " + path + ": " + std::strerror(error));
+      throw queue_failure("cannot lock " + path_ + ": " + std::strerror(error));
     }
     if (std::chrono::steady_clock::now() >= give_up) {
       std::array<char, 32> holder{};
@@ -161,21 +169,80 @@ lock_file::lock_file(std::string path, std::string what, std::chrono::nanosecond
     }
     std::this_thread::sleep_for(between_tries);
   }
-  const std::string pid = std::to_string(::getpid());
   // For people only: the lock is what counts.
-  if (::ftruncate(number_, 0) == 0) {
-    [[maybe_unused]] const auto written = ::pwrite(number_, pid.data(), pid.size(), 0);
-  }
+  std::array<char, 32> pid{};
+  std::snprintf(pid.data(), pid.size(), "%d", ::getpid());
+  [[maybe_unused]] const auto written = ::pwrite(number_, pid.data(), pid.size(), 0);
 }
 
 lock_file::~lock_file() {
   if (owner_ == os::process_generation()) ::close(number_);
 }
 
+// Behind the holder's pid.
+constexpr std::size_t content_begins = 64;
+
+void lock_file::write(std::size_t offset, std::span<const std::byte> bytes) const {
+  const auto at = static_cast<off_t>(content_begins + offset);
+  if (::pwrite(number_, bytes.data(), bytes.size(), at) != static_cast<ssize_t>(bytes.size())) {
+    throw queue_failure("cannot write to " + path_ + ": " + std::strerror(errno));
+  }
+}
+
+std::vector<std::byte> lock_file::read() const {
+  std::vector<std::byte> all(std::size_t{1} << 20);
+  const auto size = ::pread(number_, all.data(), all.size(), content_begins);
+  all.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+  return all;
+}
+
+void lock_file::clear() const {
+  if (::ftruncate(number_, content_begins) != 0) {
+    throw queue_failure("cannot shorten " + path_ + ": " + std::strerror(errno));
+  }
+}
+
 // --- a service's run
 
+namespace {
+
+// What stands in a cell: zero, or a job that has begun.
+struct cell_content {
+  std::uint64_t run = 0;
+  std::uint64_t number = 0;
+};
+
+}  // namespace
+
 journal_store::journal_store(const std::string& path, std::chrono::nanoseconds patience)
-    : lock_(path, "journal " + path, patience), file_(path, journal_file, {}) {}
+    : lock_(path, "journal " + path, patience), file_(path, journal_file, {}) {
+  note_begun();
+}
+
+// What the cells of a run that was killed say. Killed in the midst of this, the next one does the
+// same again.
+void journal_store::note_begun() {
+  const std::vector<std::byte> content = lock_.read();
+  if (content.empty()) return;
+  file_.write("note what had begun in", [&](storage::connection& db) {
+    for (std::size_t at = 0; at + sizeof(cell_content) <= content.size();
+         at += sizeof(cell_content)) {
+      cell_content cell;
+      std::memcpy(&cell, content.data() + at, sizeof(cell));
+      if (cell.run == 0) continue;
+      db.run(
+          "UPDATE attempts SET state = 1, started_at = coalesce(started_at, taken_at)"
+          " WHERE run = ? AND number = ? AND state = 0",
+          to_integer(cell.run), to_integer(cell.number));
+    }
+  });
+  lock_.clear();
+}
+
+void journal_store::mark_begun(std::size_t cell, job_number job) const {
+  const cell_content content{.run = run_, .number = static_cast<std::uint64_t>(job)};
+  lock_.write(cell * sizeof(content), std::as_bytes(std::span(&content, 1)));
+}
 
 void journal_store::begin_run(const std::string& service, const std::string& source, bool leases) {
   run_ = file_.write("begin a run in", [&](storage::connection& db) {
@@ -203,18 +270,14 @@ void journal_store::record(std::span<const journal_change> changes) {
             now);
       }
 
-      void operator()(const job_started& at) const {
-        db.run("UPDATE attempts SET state = 1, started_at = ? WHERE run = ? AND number = ?", now,
-               run, to_integer(at.job));
-      }
-
       void operator()(const job_ended& at) const {
         const bool left = at.how.what == settlement::verdict::journaled;
         db.run(
-            "UPDATE attempts SET state = ?, verdict = ?, reason = ?, text = ?, ended_at = ?"
-            " WHERE run = ? AND number = ?",
+            "UPDATE attempts SET state = ?, verdict = ?, reason = ?, text = ?, started_at = ?,"
+            " ended_at = ? WHERE run = ? AND number = ?",
             to_integer(left ? journal_state::left : journal_state::ended), to_integer(at.how.what),
-            to_integer(at.how.reason), std::string_view(at.how.text), now, run, to_integer(at.job));
+            to_integer(at.how.reason), std::string_view(at.how.text),
+            to_microseconds(at.started_at), now, run, to_integer(at.job));
       }
 
       void operator()(const job_settled& at) const {

@@ -22,12 +22,19 @@ namespace hardstop::serving {
 class lock_file {
  public:
   // Throws queue_failure when somebody else has it for longer than `patience`.
-  lock_file(std::string path, std::string what, std::chrono::nanoseconds patience);
+  lock_file(const std::string& path, const std::string& what, std::chrono::nanoseconds patience);
   lock_file(const lock_file&) = delete;
   lock_file& operator=(const lock_file&) = delete;
   ~lock_file();
 
+  // What its holder keeps in it besides, from offset 0. It survives the holder's SIGKILL, but not a
+  // power cut. Any thread. Throws queue_failure.
+  void write(std::size_t offset, std::span<const std::byte> bytes) const;
+  [[nodiscard]] std::vector<std::byte> read() const;
+  void clear() const;
+
  private:
+  std::string path_;
   int number_ = -1;  // not an os::descriptor, which our own forks would close
   std::uint64_t owner_;
 };
@@ -39,13 +46,10 @@ struct job_admitted {
   const taken_job* what = nullptr;  // lives until record() has returned
 };
 
-struct job_started {
-  job_number job{};
-};
-
 struct job_ended {
   job_number job{};
   settlement how;
+  std::optional<std::chrono::system_clock::time_point> started_at{};  // unset: it never began
 };
 
 // The source knows; or it has refused, since the lease was lost.
@@ -54,7 +58,7 @@ struct job_settled {
   bool accepted = true;
 };
 
-using journal_change = std::variant<job_admitted, job_started, job_ended, job_settled>;
+using journal_change = std::variant<job_admitted, job_ended, job_settled>;
 
 class journal_store {
  public:
@@ -66,6 +70,10 @@ class journal_store {
   void begin_run(const std::string& service, const std::string& source, bool leases);
   // All of them in one transaction: a group commit. Durable when this returns.
   void record(std::span<const journal_change> changes);
+  // Before it begins. Costs a microsecond, and survives this process; after a power cut it looks as
+  // if it had not begun. Each job in hand has a cell of its own from here until it is settled. Any
+  // thread.
+  void mark_begun(std::size_t cell, job_number job) const;
   void end_run(exit_status status);
 
   // --- for recovery
@@ -82,6 +90,8 @@ class journal_store {
  private:
   void forget_old();
   void settle(std::span<const journal_entry> entries, const std::string& text);
+
+  void note_begun();
 
   lock_file lock_;
   storage::database file_;

@@ -27,6 +27,9 @@ class runner {
   // Returns when a job could run. Throws if none ever will.
   virtual void open() = 0;
 
+  // Whether start() neither blocks nor takes locks of others: then the core itself may call it.
+  [[nodiscard]] virtual bool starts_at_once() const noexcept { return false; }
+
   // Throws message_refused, or what submitting throws.
   virtual detail::job_handle start(const taken_job& job, const std::string& tmpdir) = 0;
 
@@ -48,6 +51,9 @@ class function_runner final : public runner {
   void add(std::string name, const service_job_options& how, detail::message_submitter submit);
 
   void open() override;
+
+  [[nodiscard]] bool starts_at_once() const noexcept override { return options_.max_pending == 0; }
+
   detail::job_handle start(const taken_job& job, const std::string& tmpdir) override;
   [[nodiscard]] std::chrono::nanoseconds grace_of(const taken_job& job) const override;
   void close(std::chrono::nanoseconds within) override;

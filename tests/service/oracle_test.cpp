@@ -109,8 +109,7 @@ class Oracle {
  public:
   explicit Oracle(std::uint64_t seed) : dice_(seed), jobs_(place_ / "jobs.db", short_leases) {
     for (int number = 0; number < jobs_each; ++number) {
-      jobs_.enqueue("work",
-                    {number, static_cast<int>(dice_.between(0, 6000)), place_ / "evidence"},
+      jobs_.enqueue("work", {number, static_cast<int>(dice_.between(0, 6000)), place_ / "evidence"},
                     {.max_attempts = 1000, .back_off = milliseconds(1)});
     }
   }

@@ -84,8 +84,8 @@ class ServiceProcess : public testing::Test {
   void wait_for_log(const std::string& line) const {
     const auto give_up = std::chrono::steady_clock::now() + support::patience;
     while (support::contents(place / "log").find(line) == std::string::npos) {
-      ASSERT_LT(std::chrono::steady_clock::now(), give_up)
-          << "no " << line << " in\n" << support::contents(place / "log");
+      ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "no " << line << " in\n"
+                                                           << support::contents(place / "log");
       std::this_thread::sleep_for(milliseconds(1));
     }
   }
@@ -192,7 +192,8 @@ TEST_F(ServiceProcess, TellsSystemd) {
   const auto next = [&] {
     std::array<char, 1024> text{};
     const auto size = ::recv(receiver, text.data(), text.size(), 0);
-    return size < 0 ? std::string("nothing") : std::string(text.data(), static_cast<std::size_t>(size));
+    return size < 0 ? std::string("nothing")
+                    : std::string(text.data(), static_cast<std::size_t>(size));
   };
   ::setenv("NOTIFY_SOCKET", (place / "notify").c_str(), 1);
   ::setenv("WATCHDOG_USEC", "200000", 1);
@@ -216,8 +217,10 @@ TEST_F(ServiceProcess, TellsSystemd) {
 // --- signals of this process
 
 TEST(Signals, HandlersAreBackAfterwards) {
-  struct sigaction before{};
-  struct sigaction mine{};
+  struct sigaction before {};
+
+  struct sigaction mine {};
+
   mine.sa_handler = [](int) {};
   ::sigaction(SIGTERM, &mine, &before);
   hardstop::service_options options;
@@ -226,7 +229,9 @@ TEST(Signals, HandlersAreBackAfterwards) {
   hardstop::memory_queue jobs;
   jobs.close();
   EXPECT_EQ(it.run(jobs), 0);
-  struct sigaction after{};
+
+  struct sigaction after {};
+
   ::sigaction(SIGTERM, &before, &after);
   EXPECT_EQ(after.sa_handler, mine.sa_handler);
 }

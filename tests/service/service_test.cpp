@@ -1,6 +1,4 @@
 // Services: phases, what becomes of jobs, and the exit status (G9).
-#include <hardstop/service.hpp>
-
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -12,6 +10,7 @@
 #include <hardstop/journal.hpp>
 #include <hardstop/memory_queue.hpp>
 #include <hardstop/queue.hpp>
+#include <hardstop/service.hpp>
 
 namespace {
 
@@ -124,8 +123,8 @@ TEST(Service, FailedJobsAreTriedAgainAndThenKeptAsDead) {
   service it{usual(log)};
   service_stage::register_jobs(it);
   queue jobs{place / "jobs.db"};
-  const std::string id = jobs.enqueue(
-      "fail", {"no disk"}, {.max_attempts = 2, .back_off = milliseconds(1)});
+  const std::string id =
+      jobs.enqueue("fail", {"no disk"}, {.max_attempts = 2, .back_off = milliseconds(1)});
   running run(it, jobs);
   log.wait_for("job_failed", "no disk");
   while (jobs.find(id)->state != queued_state::dead)
@@ -322,6 +321,7 @@ TEST_F(Outage, G9_TheJournalKnowsWhatTheSourceDoesNot) {
   for (const auto& each : journal.unfinished())
     ended += each.finished ? 1 : 0;
   EXPECT_EQ(ended, 2) << log.text();
+
   // When the source is there again.
   struct all_ears final : hardstop::source {
     hardstop::taking take(std::size_t, std::chrono::nanoseconds) override { return {}; }
@@ -461,7 +461,8 @@ TEST(Service, TellsItsNumbersInPrometheusFormat) {
   EXPECT_EQ(it.run(jobs), success);
   const std::string text = it.metrics();
   EXPECT_THAT(text, HasSubstr("# TYPE hardstop_service_taken_total counter\n"));
-  EXPECT_THAT(text, HasSubstr("hardstop_service_ended_total{service=\"service\",end=\"finished\"} 1\n"));
+  EXPECT_THAT(text,
+              HasSubstr("hardstop_service_ended_total{service=\"service\",end=\"finished\"} 1\n"));
 }
 
 }  // namespace

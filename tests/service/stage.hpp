@@ -135,6 +135,7 @@ inline nlohmann::json words_of(const support::board<scenario::gates>& board) {
 inline hardstop::service_options usual(log_book& log) {
   hardstop::service_options options;
   options.pool.workers = 2;
+  options.prefetch = 2;
   options.grace = std::chrono::seconds(60);
   options.handle_signals = false;
   options.on_log = log.writer();

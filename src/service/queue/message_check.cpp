@@ -99,7 +99,7 @@ std::optional<std::string> why_no_arguments(argument_format format,
       format == argument_format::json ? json::input_format_t::json : json::input_format_t::msgpack;
   // The reader goes one level down for each that it is told of, and stops where the shape does.
   const bool whole = json::sax_parse(first, first + arguments.size(), &reader, input);
-  if (const auto why = reader.why_not()) return why;
+  if (auto why = reader.why_not()) return why;
   if (!whole) return "its arguments cannot be read";
   return std::nullopt;
 }

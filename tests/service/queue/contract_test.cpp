@@ -149,12 +149,16 @@ class history {
 struct named_subject {
   const char* name;
   std::unique_ptr<subject> (*make)();
+
+  friend std::ostream& operator<<(std::ostream& out, const named_subject& shown) {
+    return out << shown.name;
+  }
 };
 
 class source_contract : public testing::TestWithParam<named_subject> {};
 
 TEST_P(source_contract, holds_for_every_history) {
-  const bool held = rc::check([this] {
+  const bool held = rc::check([] {
     const auto steps = *rc::gen::container<std::vector<step>>(any_step());
     const auto under_test = GetParam().make();
     history all{*under_test};

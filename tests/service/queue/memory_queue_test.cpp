@@ -17,7 +17,6 @@ namespace hardstop::test {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::ElementsAre;
 using testing::IsEmpty;
 
 TEST(memory_queue, is_exhausted_when_it_is_closed_and_all_is_settled) {

@@ -1,6 +1,7 @@
 // Rows that we have not written: refused with the reason, kept aside, never handed out.
 #include <SQLiteCpp/Database.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,15 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 struct stranger {
   const char* name;
   const char* changes;  // what is different from a good row
   const char* reason;
+
+  friend std::ostream& operator<<(std::ostream& out, const stranger& shown) {
+    return out << shown.name;
+  }
 };
 
 class row_of_a_stranger : public testing::TestWithParam<stranger> {};
