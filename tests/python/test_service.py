@@ -241,6 +241,44 @@ def test_an_async_iterator_under_run(tmp_path: Path) -> None:
     assert ticker.seen == ["cancelled", "closed"]
 
 
+def test_an_async_iterator_under_serve(tmp_path: Path) -> None:
+    """Cancelled in the drain, closed when all is over; one that is not waited for, too."""
+    ticker = Ticker(str(tmp_path / "n"), 5)
+    service = make()
+
+    async def main(items: AsyncIterator[Any]) -> int:
+        serving = asyncio.ensure_future(service.serve(items))
+        while service.stats().finished != 5:
+            await asyncio.sleep(0.001)
+        service.stop()
+        return await serving
+
+    assert asyncio.run(main(ticker.items())) == 0
+    assert ticker.seen == ["cancelled", "closed"]
+
+    closed: list[str] = []
+
+    async def abandoned() -> AsyncIterator[Any]:
+        try:
+            while True:
+                yield hold, 1, str(tmp_path / "gate")
+        finally:
+            closed.append("closed")
+
+    service = make(1, prefetch=0)
+
+    async def full() -> int:
+        serving = asyncio.ensure_future(service.serve(abandoned()))
+        while service.stats().running != 1:
+            await asyncio.sleep(0.001)
+        service.stop()
+        Path(tmp_path, "gate").touch()
+        return await serving
+
+    assert asyncio.run(full()) == 0
+    assert closed == ["closed"]
+
+
 def test_an_async_iterator_ends_and_fails(tmp_path: Path) -> None:
     async def finite() -> AsyncIterator[Any]:
         yield note, str(tmp_path / "n"), "only"
@@ -252,6 +290,29 @@ def test_an_async_iterator_ends_and_fails(tmp_path: Path) -> None:
     assert make().run(finite()) == 0
     assert make().run(broken()) == 70
     assert notes(tmp_path / "n") == ["only", "before"]
+
+
+class Stubborn:
+    """An async iterator that does not let itself be cancelled."""
+
+    def __aiter__(self) -> Stubborn:
+        return self
+
+    async def __anext__(self) -> Any:
+        while True:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                if self.enough.is_set():
+                    raise
+
+    enough = threading.Event()
+
+
+def test_an_iterator_that_cannot_be_cancelled_is_left() -> None:
+    service = make(dispose_time=0.1)
+    threading.Thread(target=lambda: (until(service.ready), service.stop())).start()
+    assert service.run(Stubborn()) == 0
 
 
 # --- serve()
