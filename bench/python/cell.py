@@ -10,6 +10,7 @@ import traceback
 
 def main() -> None:
     import permits  # noqa: F401 - its cell
+    import services  # noqa: F401 - its cells
     from cells import CELLS
     from contestants import Cannot
 

@@ -447,6 +447,10 @@ def _only_a_semaphore() -> Contestant:
     raise Cannot("runs no jobs")
 
 
+def _only_a_service() -> Contestant:
+    raise Cannot("a queue and its workers, not an executor")
+
+
 # What has to be installed, and how it is made.
 _KNOWN: dict[str, tuple[str | None, str, Callable[[], Contestant]]] = {
     "hardstop": ("hardstop", "hardstop", lambda: _Hardstop(multiprocessing.get_start_method())),
@@ -463,6 +467,10 @@ _KNOWN: dict[str, tuple[str | None, str, Callable[[], Contestant]]] = {
     "mp_semaphore": (None, "multiprocessing.Semaphore", _only_a_semaphore),
     "asyncio_semaphore": (None, "asyncio.Semaphore", _only_a_semaphore),
     "redis_lease": (None, "a lease in Redis", _only_a_semaphore),
+    "hardstop_journal": ("hardstop", "hardstop, with a journal", _only_a_service),
+    "celery": ("celery", "Celery on Redis", _only_a_service),
+    "rq": ("rq", "RQ on Redis", _only_a_service),
+    "huey": ("huey", "huey on SQLite", _only_a_service),
     "mp_pool": (None, "multiprocessing.Pool", lambda: _Pool(multiprocessing.Pool(WORKERS))),
     "pebble": ("pebble", "pebble", _Pebble),
     "deadpool": ("deadpool", "deadpool", _Deadpool),

@@ -15,6 +15,8 @@ TIMERS = KILLERS
 ON_DASK = ("hardstop_dask", "dask")
 SEMAPHORES = ("mp_semaphore", "asyncio_semaphore", "redis_lease")
 METHODS = ("fork", "forkserver", "spawn")
+SERVICES = ("hardstop", "hardstop_journal")
+QUEUES = ("celery", "rq", "huey")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ def groups() -> list[Group]:
         Group("client_killed", killers, rounds=1, time_limit=30),
         Group("idle", ("hardstop", "std_fork", "mp_pool", "pebble"), rounds=1),
         Group("permits", ("hardstop", *SEMAPHORES), rounds=3),
+        Group("service_throughput", (*SERVICES, *QUEUES), rounds=3, time_limit=200),
+        Group("service_latency", (*SERVICES, *QUEUES), rounds=3, time_limit=200),
+        Group("service_drain", ("hardstop",), rounds=3, time_limit=60),
+        Group("service_recovery", ("hardstop",), rounds=1, time_limit=120),
     ]
 
 
@@ -379,6 +385,32 @@ def _permits() -> list[Row]:
     ]
 
 
+def _services() -> list[Row]:
+    done, begun = "service_throughput", "service_latency"
+    rows = []
+    for ours, words in zip(SERVICES, ("", ", with a journal"), strict=True):
+        what = f"a service on a durable queue{words}"
+        rows += [
+            Row(f"{what}: no-op jobs", done, "rate", RATE, QUEUES, "", _times(0), ours),
+            Row("… enqueue() to start, p50", begun, "p50", TIME, QUEUES, "", _times(0), ours),
+            Row("… p99", begun, "p99", TIME, QUEUES, "", _times(0), ours),
+        ]
+    return [
+        *rows,
+        Row("enqueue(), one after the other", done, "enqueue_rate", RATE, QUEUES, "", _times(0)),
+        Row(
+            "SIGTERM to exit, two jobs of 50 ms run",
+            "service_drain",
+            "drain",
+            TIME,
+            (),
+            "",
+            _times(0),
+        ),
+        Row("10⁵ journaled jobs put back", "service_recovery", "recovery", TIME, (), "", _times(0)),
+    ]
+
+
 def rows() -> list[Row]:
     return [
         *_throughput(),
@@ -388,6 +420,7 @@ def rows() -> list[Row]:
         *_in_hosts(),
         *_sizes(),
         *_permits(),
+        *_services(),
         Row(
             "idle pool, context switches per second",
             "idle",

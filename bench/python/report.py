@@ -121,6 +121,7 @@ def _main_table(lines: list[dict[str, Any]]) -> str:
 
 _UNITS = {
     "rate": RATE,
+    "enqueue_rate": RATE,
     "worker": SIZE,
     "pool": SIZE,
     "processes": COUNT,

@@ -33,6 +33,7 @@ MEASURED = HERE.parent.parent / "build" / "bench"
 _PACKAGES = (
     *("hardstop", "pebble", "deadpool-executor", "loky", "billiard"),
     *("anyio", "trio-parallel", "distributed", "numpy"),
+    *("celery", "redis", "rq", "huey"),
 )
 
 

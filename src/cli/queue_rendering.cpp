@@ -29,7 +29,7 @@ std::string printable(std::string text) {
 json value_of(const job_message& message) {
   const bool readable = message.format != argument_format::signed_pickle &&
                         !storage::why_no_job("any", message.format, message.arguments);
-  if (!readable) return json(json::value_t::discarded);
+  if (json nothing(json::value_t::discarded); !readable) return nothing;
   const auto* const first = reinterpret_cast<const std::uint8_t*>(message.arguments.data());
   const auto* const last = first + message.arguments.size();
   return message.format == argument_format::json ? json::parse(first, last, nullptr, false)

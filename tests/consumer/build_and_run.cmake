@@ -25,4 +25,7 @@ run("configuring" ${CMAKE_COMMAND} -G Ninja -S "${place}/source" -B "${place}/bu
     -DCMAKE_CXX_COMPILER_LAUNCHER=${CXX_COMPILER_LAUNCHER})
 run("building" ${CMAKE_COMMAND} --build "${place}/build")
 run("running" "${place}/build/consumer")
+if(KIND STREQUAL "installed")
+  run("running" "${place}/build/consumer_service")
+endif()
 file(REMOVE_RECURSE "${place}")
