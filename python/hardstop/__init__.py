@@ -6,7 +6,9 @@ with its whole process tree; jobs have time limits; it works under asyncio, anyi
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import TYPE_CHECKING, Any
 
 if sys.platform != "linux":
     raise ImportError("hardstop stands on Linux system calls (pidfd, memfd, subreaper): use Linux")
@@ -31,13 +33,10 @@ from ._errors import (
 from ._executor import ProcessPoolExecutor
 from ._future import Future
 from ._job import CurrentJob, Progress, current_job
-from ._journal import Journal, JournalEntry, JournalRecovery, JournalRun
 from ._killable import killable, killable_wrapper
-from ._messages import EncodedMessage, Message, message
 from ._options import ProcessCancelTimeout, ProcessTimeout
 from ._outcome import Outcome
 from ._progress import progress
-from ._queue import MemoryQueue, Queue, QueuedJob, QueueView
 from ._semaphore import (
     Hold,
     Lock,
@@ -47,9 +46,37 @@ from ._semaphore import (
     SemaphoreStats,
     acquire_all,
 )
-from ._service import Service, ServiceStats
-from ._sources import NackedJob, Receipt, Source, TakenJob
 from ._token import CancelToken
+
+if TYPE_CHECKING:
+    from ._journal import Journal, JournalEntry, JournalRecovery, JournalRun
+    from ._messages import EncodedMessage, Message, message
+    from ._queue import MemoryQueue, Queue, QueuedJob, QueueView
+    from ._service import Service, ServiceStats
+    from ._sources import NackedJob, Receipt, Source, TakenJob
+
+# Imported when somebody asks for them: a seventh of the whole, which a pool's worker does without.
+_LATER = {
+    "_journal": ("Journal", "JournalEntry", "JournalRecovery", "JournalRun"),
+    "_messages": ("EncodedMessage", "Message", "message"),
+    "_queue": ("MemoryQueue", "Queue", "QueueView", "QueuedJob"),
+    "_service": ("Service", "ServiceStats"),
+    "_sources": ("NackedJob", "Receipt", "Source", "TakenJob"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LATER.items():
+        if name in names:
+            value = getattr(importlib.import_module(f".{module}", __name__), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 _engine.use(
     {

@@ -410,6 +410,14 @@ class _Run:
     def _open(self) -> _engine.Pool:
         self._executor.submit(rehearse).result()
         assert self._executor._native is not None
+        for name, job in self._service._jobs.items():
+            try:
+                self._blobs[name] = self._executor._dump_function(job.function)
+            except Exception as error:
+                raise TypeError(
+                    f"the function of job {name!r} cannot be sent to workers: define it at the top "
+                    f"level of a module ({type(error).__name__}: {error})"
+                ) from error
         return self._executor._native
 
     def _call_for(
@@ -440,14 +448,8 @@ class _Run:
             name,
             None,
         )
-        call = (self._blob_of(name, known.function), name, encoding, arguments, tmpdir)
+        call = (self._blobs[name], name, encoding, arguments, tmpdir)
         return run_message, call, options
-
-    def _blob_of(self, name: str, function: Callable[..., object]) -> bytes:
-        blob = self._blobs.get(name)
-        if blob is None:
-            blob = self._blobs[name] = self._executor._dump_function(function)
-        return blob
 
     def _close(self) -> None:
         self._executor.shutdown()

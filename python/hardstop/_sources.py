@@ -366,9 +366,24 @@ class FromAsync(_OneByOne):
             await close()
 
     def end(self, patience: float) -> None:
-        """Under run(): closes it, unless that takes too long."""
+        """The service is over: closes it, unless that takes too long."""
+        import asyncio
+
+        if self._loop is None or self._loop.is_closed():
+            return
+        closing = asyncio.run_coroutine_threadsafe(self.aclose(), self._loop)
+        try:
+            closing.result(patience)
+        except Exception as error:
+            closing.cancel()
+            _logger.warning(
+                "closing the source failed: %s: %s",
+                type(error).__name__,
+                error,
+                extra={"hardstop": {"event": "source_failed"}},
+            )
         if self._own_loop is not None:
-            self._own_loop.end(self.aclose(), patience)
+            self._own_loop.end(patience)
 
 
 class _LoopThread:
@@ -391,19 +406,7 @@ class _LoopThread:
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.close()
 
-    def end(self, last: Any, patience: float) -> None:
-        import asyncio
-
-        closing = asyncio.run_coroutine_threadsafe(last, self.loop)
-        try:
-            closing.result(patience)
-        except Exception as error:
-            _logger.warning(
-                "closing the source failed: %s: %s",
-                type(error).__name__,
-                error,
-                extra={"hardstop": {"event": "source_failed"}},
-            )
+    def end(self, patience: float) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(patience)
 

@@ -31,6 +31,7 @@ constexpr const char* about =
 
 std::vector<char*> pointers_to(std::vector<std::string>& words) {
   std::vector<char*> all;
+  all.reserve(words.size() + 1);
   for (std::string& each : words)
     all.push_back(each.data());
   all.push_back(nullptr);
@@ -102,7 +103,7 @@ void add_worker_command(CLI::App& app, invocation& call) {
   command->prefix_command();
   command->final_callback([command, &call] {
     auto words = command->remaining();
-    if (call.has_separator) words.push_back("--");
+    if (call.has_separator) words.emplace_back("--");
     words.insert(words.end(), call.after_separator.begin(), call.after_separator.end());
     call.chosen = [words = std::move(words)] { return hand_over(words); };
   });

@@ -169,8 +169,11 @@ def test_a_next_that_blocks_does_not_hold_up_the_end(tmp_path: Path) -> None:
     late.set()
 
 
-def test_an_item_that_comes_in_the_drain_is_run(tmp_path: Path) -> None:
-    """Of an iterable, which takes nothing back, nothing that it gave is lost."""
+@pytest.mark.parametrize("journal", [True, False], ids=["journal", "none"])
+def test_an_item_that_comes_too_late_to_be_run(
+    journal: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When all else is drained: the journal has it, or it is named, and the status is the truth."""
     asked, late = threading.Event(), threading.Event()
 
     def slow() -> Iterator[Any]:
@@ -178,19 +181,24 @@ def test_an_item_that_comes_in_the_drain_is_run(tmp_path: Path) -> None:
         late.wait()
         yield "note", str(tmp_path / "n"), "late"
 
-    service = make()
+    service = make(journal=tmp_path / "journal" if journal else None)
 
     def stop() -> None:
         asked.wait()
         service.stop()
-        until(lambda: service.stats().phase != "accept")
+        until(lambda: service.stats().phase == "dispose")
         late.set()
 
     threading.Thread(target=stop).start()
-    assert service.run(slow()) in (0, 70)
-    stats = service.stats()
-    assert stats.taken == 1
-    assert stats.finished == len(notes(tmp_path / "n"))
+    assert service.run(slow()) == (0 if journal else 70)
+    assert service.stats().taken == 1
+    if journal:
+        assert [each.state for each in hardstop.Journal(tmp_path / "journal").unfinished()] == [
+            "left"
+        ]
+    else:
+        assert "job 1 ('note') was taken and will not run" in "".join(reasons(caplog, "job_lost"))
+    assert notes(tmp_path / "n") == []
 
 
 # --- async iterators
@@ -233,6 +241,44 @@ def test_an_async_iterator_under_run(tmp_path: Path) -> None:
     assert ticker.seen == ["cancelled", "closed"]
 
 
+def test_an_async_iterator_under_serve(tmp_path: Path) -> None:
+    """Cancelled in the drain, closed when all is over; one that is not waited for, too."""
+    ticker = Ticker(str(tmp_path / "n"), 5)
+    service = make()
+
+    async def main(items: AsyncIterator[Any]) -> int:
+        serving = asyncio.ensure_future(service.serve(items))
+        while service.stats().finished != 5:
+            await asyncio.sleep(0.001)
+        service.stop()
+        return await serving
+
+    assert asyncio.run(main(ticker.items())) == 0
+    assert ticker.seen == ["cancelled", "closed"]
+
+    closed: list[str] = []
+
+    async def abandoned() -> AsyncIterator[Any]:
+        try:
+            while True:
+                yield hold, 1, str(tmp_path / "gate")
+        finally:
+            closed.append("closed")
+
+    service = make(1, prefetch=0)
+
+    async def full() -> int:
+        serving = asyncio.ensure_future(service.serve(abandoned()))
+        while service.stats().running != 1:
+            await asyncio.sleep(0.001)
+        service.stop()
+        Path(tmp_path, "gate").touch()
+        return await serving
+
+    assert asyncio.run(full()) == 0
+    assert closed == ["closed"]
+
+
 def test_an_async_iterator_ends_and_fails(tmp_path: Path) -> None:
     async def finite() -> AsyncIterator[Any]:
         yield note, str(tmp_path / "n"), "only"
@@ -244,6 +290,29 @@ def test_an_async_iterator_ends_and_fails(tmp_path: Path) -> None:
     assert make().run(finite()) == 0
     assert make().run(broken()) == 70
     assert notes(tmp_path / "n") == ["only", "before"]
+
+
+class Stubborn:
+    """An async iterator that does not let itself be cancelled."""
+
+    def __aiter__(self) -> Stubborn:
+        return self
+
+    async def __anext__(self) -> Any:
+        while True:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                if self.enough.is_set():
+                    raise
+
+    enough = threading.Event()
+
+
+def test_an_iterator_that_cannot_be_cancelled_is_left() -> None:
+    service = make(dispose_time=0.1)
+    threading.Thread(target=lambda: (until(service.ready), service.stop())).start()
+    assert service.run(Stubborn()) == 0
 
 
 # --- serve()
@@ -558,6 +627,18 @@ def test_a_coroutine_needs_a_loop(caplog: pytest.LogCaptureFixture) -> None:
 
 
 # --- wrong use
+
+
+def test_a_function_that_cannot_travel_is_told_before_anything_is_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = make()
+    lock = threading.Lock()
+    service.job(name="locked")(lambda: lock.acquire())
+    assert service.run([("note", "/dev/null", "never")]) == 70
+    assert service.stats().taken == 0
+    told = "".join(reasons(caplog, "service_failed"))
+    assert "the function of job 'locked' cannot be sent to workers" in told
 
 
 def test_wrong_use_is_told(tmp_path: Path) -> None:
