@@ -74,10 +74,11 @@ void replace(const char* name, Function* function) {
   (void)vfs->xSetSystemCall(vfs, name, reinterpret_cast<sqlite3_syscall_ptr>(function));
 }
 
-// In the order in which SQLite itself takes them where it takes several: the allocator's last.
-constexpr std::array library_locks{SQLITE_MUTEX_STATIC_MAIN, SQLITE_MUTEX_STATIC_VFS1,
-                                   SQLITE_MUTEX_STATIC_LRU,  SQLITE_MUTEX_STATIC_PMEM,
-                                   SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_MEM};
+// In the order in which SQLite itself takes them where it takes several: the generator of random
+// numbers asks for the file system while it seeds itself, and the allocator's is last.
+constexpr std::array library_locks{SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_MAIN,
+                                   SQLITE_MUTEX_STATIC_VFS1, SQLITE_MUTEX_STATIC_LRU,
+                                   SQLITE_MUTEX_STATIC_PMEM, SQLITE_MUTEX_STATIC_MEM};
 
 void before_fork() noexcept {
   for (const int each : library_locks)
