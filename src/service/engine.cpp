@@ -50,6 +50,8 @@ std::string text_of(const std::exception_ptr& thrown) {
   }
 }
 
+}  // namespace
+
 void write_to_standard_error(const log_record& record) {
   if (record.level < log_level::info) return;
   static constexpr std::array names{"debug", "info", "warning", "error"};
@@ -60,8 +62,6 @@ void write_to_standard_error(const log_record& record) {
   line += '\n';
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
-
-}  // namespace
 
 rules rules_from(const service_options& options, const source& from) {
   const duration grace = options.grace ? *options.grace : grace_from_environment();
@@ -143,22 +143,9 @@ int service_engine::run(source& from, signal_watch* signals) {
 
   // Before any of our threads: whoever starts the pool forks this process, and none of ours may
   // hold a lock then. The clerk holds none of others, and the log is wanted from the beginning.
-  clerk_.emplace("hs-clerk", [this](std::vector<log_entry>& entries) {
-    for (const log_entry& entry : entries) {
-      if (entry.event == "remove_directory") {
-        attempt_directories::remove(entry.text);
-        continue;
-      }
-      log_record record{
-          .level = entry.level, .when = entry.when, .text = entry.text, .event = entry.event};
-      for (const auto& [name, value] : entry.fields)
-        record.fields.emplace_back(name, value);
-      try {
-        options_.on_log(record);
-      } catch (...) {
-        write_to_standard_error(record);
-      }
-    }
+  clerk_.emplace("hs-clerk", [this](std::vector<clerk_order>& orders) {
+    for (clerk_order& each : orders)
+      do_clerks_work(each);
   });
   taker_.emplace("hs-taker", [this](std::vector<std::size_t>& most) {
     for (const std::size_t each : most)
@@ -413,11 +400,11 @@ void service_engine::stop() noexcept {
 
 void service_engine::log(log_level level, std::string_view topic, std::string text,
                          std::vector<std::pair<std::string, std::string>> fields) {
-  clerk_->post({.level = level,
-                .when = std::chrono::system_clock::now(),
-                .text = std::move(text),
-                .event = std::string(topic),
-                .fields = std::move(fields)});
+  clerk_->post(log_entry{.level = level,
+                         .when = std::chrono::system_clock::now(),
+                         .text = std::move(text),
+                         .event = std::string(topic),
+                         .fields = std::move(fields)});
 }
 
 }  // namespace hardstop::serving

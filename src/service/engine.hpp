@@ -56,6 +56,9 @@ struct log_entry {
   std::vector<std::pair<std::string, std::string>> fields;
 };
 
+// Where the log goes that nobody wants: a line to standard error, from level info on.
+void write_to_standard_error(const log_record& record);
+
 class service_engine {
  public:
   service_engine(service_options options, std::unique_ptr<runner> run_with);
@@ -79,6 +82,13 @@ class service_engine {
 
  private:
   using event = std::function<void(course&, instant)>;
+
+  // What an attempt has left, and nobody needs.
+  struct abandoned_directory {
+    std::string path;
+  };
+
+  using clerk_order = std::variant<log_entry, abandoned_directory>;
 
   // Posts the end of a job.
   class end_watch final : public detail::continuation {
@@ -178,6 +188,7 @@ class service_engine {
   [[nodiscard]] service_stats stats_locked(instant now) const;
 
   // --- other threads (engine_threads.cpp)
+  void do_clerks_work(clerk_order& order);
   void take(std::size_t at_most);
   void record(std::vector<record_order>& orders);
   void write_to_journal(std::vector<journal_change> changes);
@@ -222,7 +233,7 @@ class service_engine {
   bool ran_ = false;
   std::atomic<unsigned> early_stops_ = 0;
 
-  std::optional<inbox_thread<log_entry>> clerk_;
+  std::optional<inbox_thread<clerk_order>> clerk_;
   std::optional<inbox_thread<std::size_t>> taker_;
   std::optional<inbox_thread<source_order>> settler_;
   std::optional<inbox_thread<record_order>> recorder_;

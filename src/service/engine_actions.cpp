@@ -217,11 +217,7 @@ void service_engine::end_of(job_number job) {
   }
   held.handle.release_payload();
   if (!held.tmpdir.empty()) {
-    clerk_->post({.level = {},
-                  .when = {},
-                  .text = std::exchange(held.tmpdir, {}),
-                  .event = "remove_directory",
-                  .fields = {}});
+    clerk_->post(abandoned_directory{std::exchange(held.tmpdir, {})});
   }
   course_->ended(job, std::move(how), std::chrono::steady_clock::now());
 }

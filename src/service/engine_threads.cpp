@@ -39,6 +39,26 @@ std::string what_went_wrong() {
 
 }  // namespace
 
+// --- clerk
+
+void service_engine::do_clerks_work(clerk_order& order) {
+  if (const auto* left = std::get_if<abandoned_directory>(&order)) {
+    attempt_directories::remove(left->path);
+    return;
+  }
+  const log_entry& entry = std::get<log_entry>(order);
+  log_record record{
+      .level = entry.level, .when = entry.when, .text = entry.text, .event = entry.event};
+  for (const auto& [name, value] : entry.fields)
+    record.fields.emplace_back(name, value);
+  try {
+    options_.on_log(record);
+  } catch (...) {
+    // A log that fails is not worth a service.
+    write_to_standard_error(record);
+  }
+}
+
 // --- taker
 
 void service_engine::take(std::size_t at_most) {

@@ -62,7 +62,7 @@ using journal_change = std::variant<job_admitted, job_ended, job_settled>;
 
 class journal_store {
  public:
-  // Makes the file if `create` says so.
+  // Makes the file if it is not there. Waits at most so long for whoever has it.
   journal_store(const std::string& path, std::chrono::nanoseconds patience);
 
   // --- for a service: its run
