@@ -497,6 +497,38 @@ class _Run:
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 
 
+class _Logging:
+    """Keeps forks out of the middle of a record: a handler's stream has a lock of its own, which
+    would stay taken in the child.
+
+    A handler that hangs holds them up for no longer than ``_PATIENCE`` seconds.
+    """
+
+    _PATIENCE = 1.0
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._kept = False
+        os.register_at_fork(
+            before=self._before_fork,
+            after_in_parent=self._after_fork,
+            after_in_child=self._after_fork_in_child,
+        )
+
+    def _before_fork(self) -> None:
+        self._kept = self.lock.acquire(timeout=self._PATIENCE)
+
+    def _after_fork(self) -> None:
+        if self._kept:
+            self.lock.release()
+
+    def _after_fork_in_child(self) -> None:
+        self.lock = threading.RLock()
+
+
+_logging = _Logging()
+
+
 def log_record(level: int, when: float, text: str, event: str, fields: dict[str, str]) -> None:
     """One record of the service's log, in its own thread: with its own time."""
     number = _LEVELS[level]
@@ -514,4 +546,5 @@ def log_record(level: int, when: float, text: str, event: str, fields: dict[str,
     )
     record.created = when
     record.msecs = (when - int(when)) * 1000
-    _logger.handle(record)
+    with _logging.lock:
+        _logger.handle(record)

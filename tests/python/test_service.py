@@ -777,6 +777,47 @@ def test_the_log_is_structured(caplog: pytest.LogCaptureFixture) -> None:
     assert phases == ["setup", "accept", "drain", "dispose", "shutdown", "over"]
 
 
+def test_workers_are_not_forked_in_the_middle_of_a_log_record(tmp_path: Path) -> None:
+    """They would find the stream's lock taken, for ever."""
+    text = """
+        import io, logging, multiprocessing, os, sys, threading, time
+        import hardstop
+        from service_jobs import *
+
+        forking, writing = threading.Event(), threading.Event()
+
+        class Slow(io.RawIOBase):
+            def writable(self): return True
+            def write(self, data):
+                writing.set()
+                time.sleep(0.1)  # the stream is locked meanwhile, and the GIL is not
+                return len(data)
+
+        def late(record):
+            forking.wait(10)
+            return True
+
+        def before():
+            forking.set()
+            writing.wait(10)
+
+        sys.stderr = io.TextIOWrapper(io.BufferedWriter(Slow()), line_buffering=True)
+        logging.basicConfig(level=logging.INFO)
+        logging.getLogger("hardstop.service").addFilter(late)
+        context = multiprocessing.get_context("fork")
+        service = hardstop.Service(workers=1, mp_context=context, start_timeout=5)
+        os.register_at_fork(before=before)  # the last is called first
+
+        @service.job
+        def writes():
+            sys.stderr.write("something\\n")
+            say("written")
+
+        say("status", service.run([("writes",)]))
+    """
+    assert run_script(text, tmp_path).split() == ["written", "status", "0"]
+
+
 def test_each_attempt_has_a_temporary_directory(tmp_path: Path) -> None:
     path = str(tmp_path / "n")
     assert make(1, private_tmpdir=True).run([(temporary, path), (temporary, path)]) == 0
