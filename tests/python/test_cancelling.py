@@ -166,8 +166,8 @@ def shielded_from_exceptions(path):
 
 
 def without_exceptions():
-    job = begun()
     try:
+        job = begun()  # asked to stop from here on
         while not job.cancel_requested:
             time.sleep(0.001)
         time.sleep(0.05)
