@@ -25,11 +25,11 @@ demo: setup ## stop work that cannot be stopped from inside, in a few seconds
 test: setup ## build, lint, every test, C++ and Python; samples of asan, tsan, fuzz
 	@$(RELEASE)
 	@scripts/lint --quick
-	@scripts/tidy --recent 4
+	@scripts/tidy --recent 2
 	@scripts/check-clean scripts/run-ctest release
 	@scripts/check-clean scripts/test-python
-	@scripts/sanitize asan
-	@scripts/sanitize tsan
+	@scripts/sanitize asan sample
+	@scripts/sanitize tsan sample
 	@scripts/fuzz 1
 
 conformance: setup ## all of CPython's tests of concurrent.futures, on each interpreter present

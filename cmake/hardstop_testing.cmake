@@ -10,7 +10,8 @@ set(HARDSTOP_TEST_TIMEOUT 120 CACHE STRING "Seconds after which a test that name
 # One GoogleTest executable and one CTest entry of the same name: a process per test case would cost
 # more than most cases do. It sees the public headers, src/ and tests/.
 #   LABELS      asan (also run under Address- and UndefinedBehaviorSanitizer), tsan (also run under
-#               ThreadSanitizer), slow; any other word is for `ctest -L`.
+#               ThreadSanitizer), asan_too and tsan_too (likewise, but not within `make test`), slow; any
+#               other word is for `ctest -L`.
 #   RUN_SERIAL  nothing else runs meanwhile: for what measures time or counts processes.
 #   OWN_MAIN    the sources bring main() (for example, to call hardstop::init first).
 # Targets: <name>, and tests_<label> for each label builds all that carry it.
