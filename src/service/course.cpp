@@ -51,57 +51,80 @@ bool course::hook_is_back() const {
 }
 
 void course::advance(instant now) {
-  const bool late = phase_ends_ && now >= *phase_ends_;
-  switch (phase_) {
-    case service_phase::setup:
-      if (!begun_ || (!hook_is_back() && !late)) return;
-      if (!hook_is_back() && stops_ != 0) {
-        cut_short_ = true;
-        act(say{log_level::warning, "setup_cut_short", "told to stop before setup had ended", {}});
-      } else if (!hook_is_back()) {
-        fail("setup took longer than " + in_words(rules_.setup_time), now);
-      }
-      // Where setup has not ended nothing was taken, and there is nothing to drain.
-      enter(failed_ || !hook_is_back() ? service_phase::shutdown
-            : stops_ != 0              ? service_phase::drain
-                                       : service_phase::accept,
-            now);
-      break;
-    case service_phase::accept:
-      if (stops_ != 0 || failed_ || (exhausted_ && jobs_.empty() && !taking_)) {
-        begin_drain(now);
+  const auto leave = [&] {
+    switch (phase_) {
+      case service_phase::setup:
+        return leave_setup(now);
+      case service_phase::accept:
+        return leave_accept(now);
+      case service_phase::drain:
+        return leave_drain(now);
+      case service_phase::dispose:
+        return leave_dispose(now);
+      case service_phase::shutdown:
+        return leave_shutdown(now);
+      case service_phase::over:
         break;
-      }
-      if (ready_ || !hook_is_back()) return;
-      ready_ = true;
-      act(become_ready{});
-      take_more(now);
-      return;
-    case service_phase::drain: {
-      const bool waiting_count = rules_.dispose == disposal::run && !failed_;
-      const bool done = started_ == 0 && (!waiting_count || waiting_ == 0) && hook_is_back();
-      if (!done && !(drain_ends_ && now >= *drain_ends_)) return;
-      end_drain(now);
-      break;
     }
-    case service_phase::dispose:
-      if (!late && !(jobs_.empty() && !taking_ && hook_is_back())) return;
-      give_up_unsettled();
-      enter(service_phase::shutdown, now);
-      break;
-    case service_phase::shutdown:
-      if (!late && !(pool_closed_ && hook_is_back())) return;
-      if (!hooks_out_.empty() || !pool_closed_) cut_short_ = true;
-      phase_ = service_phase::over;
-      phase_ends_.reset();
-      act(enter_phase{service_phase::over});
-      act(finish{status()});
-      return;
-    case service_phase::over:
-      return;
+    return false;
+  };
+  while (leave()) {
+    if (phase_ == service_phase::shutdown) act(close_pool{rules_.shutdown_time});
   }
-  if (phase_ == service_phase::shutdown) act(close_pool{rules_.shutdown_time});
-  advance(now);
+}
+
+bool course::leave_setup(instant now) {
+  if (!begun_ || (!hook_is_back() && !is_late(now))) return false;
+  if (!hook_is_back() && stops_ != 0) {
+    cut_short_ = true;
+    act(say{log_level::warning, "setup_cut_short", "told to stop before setup had ended", {}});
+  } else if (!hook_is_back()) {
+    fail("setup took longer than " + in_words(rules_.setup_time), now);
+  }
+  // Where setup has not ended nothing was taken, and there is nothing to drain.
+  enter(failed_ || !hook_is_back() ? service_phase::shutdown
+        : stops_ != 0              ? service_phase::drain
+                                   : service_phase::accept,
+        now);
+  return true;
+}
+
+bool course::leave_accept(instant now) {
+  if (stops_ != 0 || failed_ || (exhausted_ && jobs_.empty() && !taking_)) {
+    begin_drain(now);
+    return true;
+  }
+  if (!ready_ && hook_is_back()) {
+    ready_ = true;
+    act(become_ready{});
+    take_more(now);
+  }
+  return false;
+}
+
+bool course::leave_drain(instant now) {
+  const bool waiting_count = rules_.dispose == disposal::run && !failed_;
+  const bool done = started_ == 0 && (!waiting_count || waiting_ == 0) && hook_is_back();
+  if (!done && !(drain_ends_ && now >= *drain_ends_)) return false;
+  end_drain(now);
+  return true;
+}
+
+bool course::leave_dispose(instant now) {
+  if (!is_late(now) && !(jobs_.empty() && !taking_ && hook_is_back())) return false;
+  give_up_unsettled();
+  enter(service_phase::shutdown, now);
+  return true;
+}
+
+bool course::leave_shutdown(instant now) {
+  if (!is_late(now) && !(pool_closed_ && hook_is_back())) return false;
+  if (!hooks_out_.empty() || !pool_closed_) cut_short_ = true;
+  phase_ = service_phase::over;
+  phase_ends_.reset();
+  act(enter_phase{service_phase::over});
+  act(finish{status()});
+  return true;
 }
 
 void course::begin_drain(instant now) {

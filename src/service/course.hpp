@@ -19,6 +19,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -177,7 +178,7 @@ class course {
  public:
   using jobs = std::map<job_number, job_state_of_service>;
 
-  explicit course(const rules& by) : rules_(by) {}
+  explicit course(rules by) : rules_(std::move(by)) {}
 
   // --- what has happened
 
@@ -235,6 +236,15 @@ class course {
   // --- phases (course.cpp)
   void enter(service_phase next, instant now);
   void advance(instant now);
+  // Whether the phase is over: then the next one was entered.
+  bool leave_setup(instant now);
+  bool leave_accept(instant now);
+  bool leave_drain(instant now);
+  bool leave_dispose(instant now);
+  bool leave_shutdown(instant now);
+
+  [[nodiscard]] bool is_late(instant now) const { return phase_ends_ && now >= *phase_ends_; }
+
   void begin_drain(instant now);
   void end_drain(instant now);
   void fail(const std::string& text, instant now);

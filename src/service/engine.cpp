@@ -144,7 +144,7 @@ int service_engine::run(source& from, signal_watch* signals) {
   // Before any of our threads: whoever starts the pool forks this process, and none of ours may
   // hold a lock then. The clerk holds none of others, and the log is wanted from the beginning.
   clerk_.emplace("hs-clerk", [this](std::vector<clerk_order>& orders) {
-    for (clerk_order& each : orders)
+    for (const clerk_order& each : orders)
       do_clerks_work(each);
   });
   taker_.emplace("hs-taker", [this](std::vector<std::size_t>& most) {

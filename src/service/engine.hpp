@@ -188,7 +188,7 @@ class service_engine {
   [[nodiscard]] service_stats stats_locked(instant now) const;
 
   // --- other threads (engine_threads.cpp)
-  void do_clerks_work(clerk_order& order);
+  void do_clerks_work(const clerk_order& order) const;
   void take(std::size_t at_most);
   void record(std::vector<record_order>& orders);
   void write_to_journal(std::vector<journal_change> changes);

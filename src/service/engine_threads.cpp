@@ -41,7 +41,7 @@ std::string what_went_wrong() {
 
 // --- clerk
 
-void service_engine::do_clerks_work(clerk_order& order) {
+void service_engine::do_clerks_work(const clerk_order& order) const {
   if (const auto* left = std::get_if<abandoned_directory>(&order)) {
     attempt_directories::remove(left->path);
     return;
@@ -195,6 +195,7 @@ void service_engine::settle_some(const std::vector<settle_order*>& acks,
         settled.emplace_back(each->job, !refused.contains(each->receipt));
     } catch (...) {
       std::vector<job_number> failed;
+      failed.reserve(orders.size());
       for (const settle_order* each : orders)
         failed.push_back(each->job);
       post([failed, text = what_went_wrong()](course& at, instant now) {
@@ -215,12 +216,14 @@ void service_engine::settle_some(const std::vector<settle_order*>& acks,
   };
   told(acks, [&] {
     std::vector<receipt> done;
+    done.reserve(acks.size());
     for (const settle_order* each : acks)
       done.push_back(each->receipt);
     return source_->ack(done);
   });
   told(nacks, [&] {
     std::vector<nacked_job> back;
+    back.reserve(nacks.size());
     for (const settle_order* each : nacks)
       back.push_back({each->receipt, each->how.reason, each->how.text});
     fault_point("during requeue");
@@ -230,6 +233,7 @@ void service_engine::settle_some(const std::vector<settle_order*>& acks,
 
 void service_engine::extend(const extend_order& order) {
   std::vector<receipt> leases;
+  leases.reserve(order.jobs.size());
   for (const auto& [job, lease] : order.jobs)
     leases.push_back(lease);
   try {

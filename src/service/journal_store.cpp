@@ -145,8 +145,9 @@ std::vector<found_entry> entries(storage::connection& db, const std::string& que
 
 lock_file::lock_file(const std::string& path, const std::string& what,
                      std::chrono::nanoseconds patience)
-    : path_(path + "-lock"), owner_(os::process_generation()) {
-  number_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    : path_(path + "-lock"),
+      number_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)),
+      owner_(os::process_generation()) {
   if (number_ < 0) {
     throw queue_failure("cannot open " + path_ + ", which guards the " + what + ": " +
                         std::strerror(errno));
@@ -367,9 +368,9 @@ std::vector<journal_run> journal_store::runs() {
   });
 }
 
-void journal_store::settle(std::span<const journal_entry> these, const std::string& text) {
+void journal_store::settle(std::span<const journal_entry> entries, const std::string& text) {
   file_.write("settle jobs in", [&](storage::connection& db) {
-    for (const journal_entry& each : these) {
+    for (const journal_entry& each : entries) {
       db.run(
           "UPDATE attempts SET state = 3, arguments = x'', text = CASE WHEN text = '' THEN ? ELSE"
           " text END, ended_at = coalesce(ended_at, ?) WHERE run = ? AND number = ?",
