@@ -16,7 +16,6 @@ namespace {
 
 using hardstop::disposal;
 using hardstop::memory_queue;
-using hardstop::nack_reason;
 using hardstop::queue;
 using hardstop::queued_state;
 using hardstop::service;
