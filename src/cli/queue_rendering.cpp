@@ -17,13 +17,6 @@ using seconds = std::chrono::duration<double>;
 
 constexpr std::size_t longest_arguments = 60;
 
-std::string printable(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(),
-      [](char each) { return static_cast<unsigned char>(each) < ' ' || each == '\x7f'; }, '?');
-  return text;
-}
-
 // Discarded if they cannot be shown as a value: a pickle, or what makes no sense, which may be
 // nested deeper than the JSON library can bear.
 json value_of(const job_message& message) {
@@ -121,6 +114,13 @@ json to_object(const queued_job& job) {
 }
 
 }  // namespace
+
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(),
+      [](char each) { return static_cast<unsigned char>(each) < ' ' || each == '\x7f'; }, '?');
+  return text;
+}
 
 std::string to_text(const queue_view& view) {
   std::string out;

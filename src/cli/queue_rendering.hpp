@@ -22,6 +22,9 @@ struct queue_view {
 // "2 queued, 1 leased, …", then a line for each job, and below it the reason, if it has one.
 [[nodiscard]] std::string to_text(const queue_view& view);
 
+// The text, with whatever a terminal would take for a command replaced.
+[[nodiscard]] std::string printable(std::string text);
+
 // One line. Arguments are there as values if they are JSON or MessagePack. Times are in seconds
 // since 1970.
 [[nodiscard]] std::string to_json(const queue_view& view);

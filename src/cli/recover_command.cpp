@@ -1,5 +1,4 @@
 // `hardstop recover`: what a service has left undone, and giving it back.
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 #include "cli/exit_codes.hpp"
 #include "cli/help_formatter.hpp"
 #include "cli/queue_commands.hpp"
+#include "cli/queue_rendering.hpp"
 #include <hardstop/journal.hpp>
 #include <hardstop/queue.hpp>
 
@@ -94,14 +94,6 @@ void show_json(const std::vector<journal_entry>& left) {
   }
   const nlohmann::ordered_json view{{"unfinished", all}};
   std::printf("%s\n", view.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).c_str());
-}
-
-// A terminal is shown nothing that it would take for a command.
-std::string printable(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(),
-      [](char each) { return static_cast<unsigned char>(each) < ' ' || each == '\x7f'; }, '?');
-  return text;
 }
 
 void show(const journal& from, const std::vector<journal_entry>& left) {
